@@ -1,0 +1,106 @@
+"""Config classes: declared, typed and range-checked fields, frozen once a run starts."""
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+_ALLOWED = "allowed"
+
+
+class ConfigError(ValueError):
+  """A config that cannot be run; the message is one line: the field, its value, what is allowed."""
+
+
+def field(default: Any, *, above=None, least=None, below=None, most=None, choices=None) -> Any:
+  """A dataclass field with its range: above < value < below, least <= value <= most, or choices."""
+  allowed = {"above": above, "least": least, "below": below, "most": most, "choices": choices}
+  metadata = {_ALLOWED: {name: bound for name, bound in allowed.items() if bound is not None}}
+  if callable(default):
+    return dataclasses.field(default_factory=default, metadata=metadata)
+  return dataclasses.field(default=default, metadata=metadata)
+
+
+class Config:
+  """Base of the config dataclasses: flags may set fields until `freeze`, nothing may after it."""
+
+  def __setattr__(self, name: str, value: Any) -> None:
+    if getattr(self, "_frozen", False):
+      raise ConfigError(f"{type(self).__name__}.{name} cannot be set: the run has started")
+    if name != "_frozen" and name not in self.__dataclass_fields__:  # type: ignore[attr-defined]
+      raise ConfigError(f"{type(self).__name__} has no field {name!r}")
+    object.__setattr__(self, name, value)
+
+  def contradictions(self) -> list[str]:
+    """Combinations of fields that cannot work, each said in one line; checked after the ranges."""
+    return []
+
+
+def freeze(config: Any) -> None:
+  """Forbids further assignment to `config` and everything in it."""
+  for child in children(config).values():
+    freeze(child)
+  if isinstance(config, Config):
+    object.__setattr__(config, "_frozen", True)
+
+
+def children(config: Any) -> dict[str, Any]:
+  """The fields or entries of a config, by name; empty for a plain value."""
+  if isinstance(config, Config):
+    names = [f.name for f in dataclasses.fields(config)]  # type: ignore[arg-type]
+    return {name: getattr(config, name) for name in names}
+  return dict(config) if isinstance(config, dict) else {}
+
+
+def check(config: Any, path: str = "config") -> None:
+  """Checks types, ranges and contradictions of `config` and all below it.
+
+  Raises:
+    ConfigError: one line that names the field by its flag, its value and what is allowed.
+  """
+  if isinstance(config, Config):
+    hints = typing.get_type_hints(type(config))
+    for f in dataclasses.fields(config):  # type: ignore[arg-type]
+      _check_field(f"{path}.{f.name}", getattr(config, f.name), hints[f.name], f.metadata)
+  for name, child in children(config).items():
+    check(child, f"{path}.{name}")
+  if isinstance(config, Config):
+    for problem in config.contradictions():
+      raise ConfigError(f"{path}: {problem}")
+
+
+def _check_field(path: str, value: Any, hint: Any, metadata: Any) -> None:
+  if not _has_type(value, hint):
+    name = getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"{path}={value!r}: expected {name}, got {type(value).__name__}")
+  allowed = metadata.get(_ALLOWED, {})
+  tests = {
+    "above": lambda bound: value > bound,
+    "least": lambda bound: value >= bound,
+    "below": lambda bound: value < bound,
+    "most": lambda bound: value <= bound,
+    "choices": lambda bound: value in bound,
+  }
+  signs = {"above": ">", "least": ">=", "below": "<", "most": "<=", "choices": "one of"}
+  if not all(tests[name](bound) for name, bound in allowed.items()):
+    wanted = " and ".join(f"{signs[name]} {bound}" for name, bound in allowed.items())
+    raise ConfigError(f"{path}={value!r}: must be {wanted}")
+
+
+def _has_type(value: Any, hint: Any) -> bool:
+  origin, args = typing.get_origin(hint), typing.get_args(hint)
+  if origin in (types.UnionType, typing.Union):
+    return any(_has_type(value, arg) for arg in args)
+  if origin is dict:
+    return isinstance(value, dict) and all(
+      _has_type(k, args[0]) and _has_type(v, args[1]) for k, v in value.items()
+    )
+  if origin is tuple:
+    return isinstance(value, tuple) and all(_has_type(v, args[0]) for v in value)
+  if hint is Any:
+    return True
+  if hint is float:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+  if hint is int:
+    return isinstance(value, int) and not isinstance(value, bool)
+  return isinstance(value, hint)

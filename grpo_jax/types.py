@@ -1,0 +1,69 @@
+"""The frozen pytrees that flow through a step.
+
+Letters, here and in every docstring: P prompts, G answers to a prompt (the group), S prompt
+length, T answer length, V vocabulary, D width, L layers, N query heads, K key/value heads,
+H head size, F feed-forward width. The group is an axis, never a convention about row order.
+"""
+
+from typing import Any
+
+import flax.struct
+import jax
+
+Params = dict[str, Any]
+
+
+@flax.struct.dataclass
+class Prompts:
+  """Prompts of unequal length, padded on the left so that all end in the last column.
+
+  tokens: i32[P,S]; what stands in the padding does not matter.
+  mask: bool[P,S], true on the prompt's own tokens; each row has at least one.
+  """
+
+  tokens: jax.Array
+  mask: jax.Array
+
+
+@flax.struct.dataclass
+class Rollout:
+  """G sampled answers to each of P prompts.
+
+  tokens: i32[P,G,T]; what stands after the stop token does not matter.
+  mask: bool[P,G,T], true up to and including the stop token.
+  logprobs: f32[P,G,T], of the sampled tokens under the distribution they were drawn from.
+  finished: bool[P,G], false where the length budget cut the answer.
+  """
+
+  prompts: Prompts
+  tokens: jax.Array
+  mask: jax.Array
+  logprobs: jax.Array
+  finished: jax.Array
+
+
+@flax.struct.dataclass
+class Batch:
+  """What one optimiser batch learns from.
+
+  rewards: f32[P,G], NaN where an answer could not be scored.
+  advantages: f32[P,G].
+  old_logprobs: f32[P,G,T] of the policy at the start of the update, or None where the step's own
+    are exact (one update a rollout).
+  ref_logprobs: f32[P,G,T] of the reference policy, or None without a KL term.
+  """
+
+  rollout: Rollout
+  rewards: jax.Array
+  advantages: jax.Array
+  old_logprobs: jax.Array | None = None
+  ref_logprobs: jax.Array | None = None
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that an update changes. step: i32[], updates applied so far."""
+
+  step: jax.Array
+  params: Params
+  opt_state: Any
