@@ -1,4 +1,4 @@
-"""What makes one GRPO-like algorithm another: advantages, objective, aggregation, KL; and presets."""
+"""What makes one algorithm another: advantages, objective, aggregation, KL; and presets."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping

@@ -17,7 +17,7 @@ class Optimizer(Config):
   decay_steps: updates until the floor, counted from 0 with the warm-up; 0 is the whole stage.
   stable_steps: updates at lr after the warm-up, for schedule="warmup_stable_decay".
   max_grad_norm: the gradient is scaled down to this global norm; 0 is off.
-  micro_batches: parts that an update's batch is split into to save memory; the gradient is the same.
+  micro_batches: parts an update's batch is split into to save memory; the gradient is the same.
   """
 
   lr: float = field(1e-5, above=0)
@@ -40,8 +40,8 @@ class Optimizer(Config):
       problems.append(f"min_lr={self.min_lr} is the floor and cannot be above lr={self.lr}")
     if self.decay_steps and self.decay_steps <= rising:
       problems.append(
-        f"decay_steps={self.decay_steps} must be longer than warmup_steps + stable_steps = {rising},"
-        " which it includes"
+        f"decay_steps={self.decay_steps} must be longer than the warmup_steps + stable_steps"
+        f" = {rising} that it includes"
       )
     if self.stable_steps and self.schedule != "warmup_stable_decay":
       problems.append(f"stable_steps is of schedule='warmup_stable_decay', not {self.schedule!r}")
