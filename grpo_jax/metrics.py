@@ -1,0 +1,79 @@
+"""Figures that add up: means as (sum, count) pairs, so that any split of a batch gives the same."""
+
+from collections.abc import Mapping
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+
+@flax.struct.dataclass
+class Mean:
+  """total / count, divided only when it is read."""
+
+  total: jax.Array
+  count: jax.Array
+
+  @classmethod
+  def of(cls, values: jax.Array, mask: jax.Array) -> "Mean":
+    """The mean of the values where mask is true; both of one shape."""
+    return cls(jnp.sum(values, where=mask, dtype=jnp.float32), jnp.sum(mask, dtype=jnp.float32))
+
+  @property
+  def value(self) -> jax.Array:
+    """f32[], NaN where nothing was counted."""
+    return self.total / self.count
+
+  def merge(self, other: "Mean") -> "Mean":
+    """Both together."""
+    return Mean(self.total + other.total, self.count + other.count)
+
+  def over_devices(self, axis_name: str) -> "Mean":
+    """All devices together."""
+    return Mean(jax.lax.psum(self.total, axis_name), jax.lax.psum(self.count, axis_name))
+
+
+@flax.struct.dataclass
+class Max:
+  """The largest value."""
+
+  value: jax.Array
+
+  @classmethod
+  def of(cls, values: jax.Array, mask: jax.Array) -> "Max":
+    """The largest of the values where mask is true; -inf where there is none."""
+    return cls(jnp.max(jnp.where(mask, values, -jnp.inf), initial=-jnp.inf))
+
+  def merge(self, other: "Max") -> "Max":
+    """Both together."""
+    return Max(jnp.maximum(self.value, other.value))
+
+  def over_devices(self, axis_name: str) -> "Max":
+    """All devices together."""
+    return Max(jax.lax.pmax(self.value, axis_name))
+
+
+Metrics = dict[str, Mean | Max]
+
+
+def merge(left: Metrics, right: Metrics) -> Metrics:
+  """Two parts of a batch together; both have the same names."""
+  return {name: left[name].merge(right[name]) for name in left}  # type: ignore[arg-type]
+
+
+def over_devices(metrics: Metrics, axis_name: str | None) -> Metrics:
+  """All devices together; the metrics themselves where there is no axis."""
+  if axis_name is None:
+    return metrics
+  return {name: metric.over_devices(axis_name) for name, metric in metrics.items()}
+
+
+def single(value: jax.Array) -> Mean:
+  """A figure that is one for the whole batch."""
+  return Mean(jnp.float32(value), jnp.float32(1))
+
+
+def read(metrics: Mapping[str, Mean | Max]) -> dict[str, float]:
+  """Waits for the device, and gives plain numbers."""
+  values = jax.device_get({name: metric.value for name, metric in metrics.items()})
+  return {name: float(value) for name, value in values.items()}

@@ -1,0 +1,69 @@
+"""Attention of a group: G answers share one prompt's keys and values, and each has its own."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+# Finite, so that a row with nothing to attend to (padding) stays finite too.
+_MASKED = -1e30
+
+
+def rotate(x: jax.Array, positions: jax.Array, frequencies: jax.Array) -> jax.Array:
+  """Rotary position embedding, Su et al. 2021 (RoFormer), eq. 34, on halves as Llama has them.
+
+  Args:
+    x: [..., X, heads, H].
+    positions: i32[..., X], 0 at a row's first real token.
+    frequencies: f32[H/2], radians a position.
+
+  Returns:
+    [..., X, heads, H], each pair (x[i], x[i + H/2]) turned by positions * frequencies[i].
+  """
+  angles = (positions[..., None] * frequencies)[..., None, :]
+  cos, sin = jnp.cos(angles), jnp.sin(angles)
+  left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+  turned = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
+  return turned.astype(x.dtype)
+
+
+def group_attention(
+  query: jax.Array,
+  keys: jax.Array,
+  values: jax.Array,
+  mask: jax.Array,
+  *,
+  prefix: tuple[jax.Array, jax.Array, jax.Array] | None = None,
+) -> jax.Array:
+  """softmax(q k / sqrt(H)) v over an answer's own keys and, before them, its prompt's.
+
+  The prompt's keys stay [P,S,K,H]: they are never copied for the G answers that read them.
+
+  Args:
+    query: [P,G,T,N,H].
+    keys, values: [P,G,U,K,H], the answers' own; N is a multiple of K.
+    mask: bool, broadcastable to [P,G,T,U], true where a query may look.
+    prefix: keys and values [P,S,K,H] of the prompts and their mask bool[P,S].
+
+  Returns:
+    [P,G,T,N,H], in query's type; the softmax is float32.
+  """
+  chex.assert_rank([query, keys, values, mask], [5, 5, 5, 4])
+  P, G, T, N, H = query.shape
+  K = keys.shape[3]
+  query = query.reshape(P, G, T, K, N // K, H) * H**-0.5
+  scores = _masked(jnp.einsum("pgtkrh,pgukh->pkgrtu", query, keys), mask[:, None, :, None])
+  if prefix is not None:
+    prefix_keys, prefix_values, prefix_mask = prefix
+    shared = jnp.einsum("pgtkrh,pskh->pkgrts", query, prefix_keys)
+    shared = _masked(shared, prefix_mask[:, None, None, None, None, :])
+    scores = jnp.concatenate([shared, scores], axis=-1)
+  weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
+  U = keys.shape[2]
+  mixed = jnp.einsum("pkgrtu,pgukh->pgtkrh", weights[..., -U:], values)
+  if prefix is not None:
+    mixed += jnp.einsum("pkgrts,pskh->pgtkrh", weights[..., :-U], prefix_values)
+  return mixed.reshape(P, G, T, N, H)
+
+
+def _masked(scores: jax.Array, mask: jax.Array) -> jax.Array:
+  return jnp.where(mask, scores.astype(jnp.float32), _MASKED)

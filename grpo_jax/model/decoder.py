@@ -1,0 +1,139 @@
+"""The decoder: one flax.nnx module for the Llama, Qwen2 and Qwen3 families."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from grpo_jax.config import Architecture, RopeScaling
+from grpo_jax.model.attention import rotate
+
+# (query [P,X,N,H], key [P,X,K,H], value [P,X,K,H]) -> mixed values [P,X,N,H]
+Mixer = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
+  """x / sqrt(mean(x^2) + eps) * scale over the last axis, in float32; Zhang & Sennrich 2019."""
+  y = x.astype(jnp.float32)
+  y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + eps)
+  return (y * scale).astype(x.dtype)
+
+
+def rope_frequencies(architecture: Architecture) -> jax.Array:
+  """f32[H/2], radians a position; Llama 3 stretches those that turn rarely in its context."""
+  H = architecture.head_size
+  frequencies = architecture.rope_theta ** (-jnp.arange(0, H, 2, dtype=jnp.float32) / H)
+  if architecture.rope_scaling is None:
+    return frequencies
+  return _stretch(frequencies, architecture.rope_scaling)
+
+
+def _stretch(frequencies: jax.Array, scaling: RopeScaling) -> jax.Array:
+  """Divides low frequencies by `factor`, leaves high ones, and blends between."""
+  turns = scaling.original_context_length * frequencies / (2 * jnp.pi)
+  low, high = scaling.low_freq_factor, scaling.high_freq_factor
+  kept = jnp.clip((turns - low) / (high - low), 0, 1)
+  return kept * frequencies + (1 - kept) * frequencies / scaling.factor
+
+
+class Layer(nnx.Module):
+  """One pre-norm block: grouped-query attention, then SwiGLU."""
+
+  def __init__(self, architecture: Architecture, dtype: jnp.dtype, rngs: nnx.Rngs):
+    a = self.architecture = architecture
+    self.dtype = dtype
+    D, N, K, H, F = a.hidden_size, a.heads, a.kv_heads, a.head_size, a.ffn_size
+
+    def normal(*shape, fan_in):
+      # Residual branches end in output and down, narrower by depth as GPT-2 has it.
+      return nnx.Param(jax.random.normal(rngs.params(), shape) * fan_in**-0.5)
+
+    narrow = (2 * a.layers) ** -0.5
+    self.attention_norm = nnx.Param(jnp.ones(D))
+    self.query = normal(D, N, H, fan_in=D)
+    self.key = normal(D, K, H, fan_in=D)
+    self.value = normal(D, K, H, fan_in=D)
+    self.output = normal(N, H, D, fan_in=N * H / narrow**2)
+    if a.qkv_bias:
+      self.query_bias = nnx.Param(jnp.zeros((N, H)))
+      self.key_bias = nnx.Param(jnp.zeros((K, H)))
+      self.value_bias = nnx.Param(jnp.zeros((K, H)))
+    if a.qk_norm:
+      self.query_norm = nnx.Param(jnp.ones(H))
+      self.key_norm = nnx.Param(jnp.ones(H))
+    self.ffn_norm = nnx.Param(jnp.ones(D))
+    self.gate = normal(D, F, fan_in=D)
+    self.up = normal(D, F, fan_in=D)
+    self.down = normal(F, D, fan_in=F / narrow**2)
+
+  def __call__(self, x: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
+    """x [P,X,D] -> [P,X,D]; `turn` applies the rotary embedding, `mix` attends."""
+    x = x + self._attention(x, turn, mix)
+    y = rms_norm(x, self.ffn_norm[...], self.architecture.norm_eps)
+    gated = jax.nn.silu(self._linear("pxd,df->pxf", y, self.gate))
+    gated *= self._linear("pxd,df->pxf", y, self.up)
+    return x + self._linear("pxf,fd->pxd", gated, self.down)
+
+  def _attention(self, x: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
+    a = self.architecture
+    y = rms_norm(x, self.attention_norm[...], a.norm_eps)
+    query = self._linear("pxd,dnh->pxnh", y, self.query)
+    key = self._linear("pxd,dkh->pxkh", y, self.key)
+    value = self._linear("pxd,dkh->pxkh", y, self.value)
+    if a.qkv_bias:
+      query += self.query_bias[...].astype(self.dtype)
+      key += self.key_bias[...].astype(self.dtype)
+      value += self.value_bias[...].astype(self.dtype)
+    if a.qk_norm:
+      query = rms_norm(query, self.query_norm[...], a.norm_eps)
+      key = rms_norm(key, self.key_norm[...], a.norm_eps)
+    return self._linear("pxnh,nhd->pxd", mix(turn(query), turn(key), value), self.output)
+
+  def _linear(self, pattern: str, x: jax.Array, weight: nnx.Param) -> jax.Array:
+    return jnp.einsum(pattern, x, weight[...].astype(self.dtype))
+
+
+class Decoder(nnx.Module):
+  """Embedding, L stacked layers, final norm and head. Parameters are float32."""
+
+  def __init__(self, architecture: Architecture, dtype: jnp.dtype, rngs: nnx.Rngs):
+    a = self.architecture = architecture
+    self.dtype = dtype
+    self.embed = nnx.Param(jax.random.normal(rngs.params(), (a.vocab_size, a.hidden_size)) * 0.02)
+
+    @nnx.split_rngs(splits=a.layers)
+    @nnx.vmap
+    def stack(rngs: nnx.Rngs) -> Layer:
+      return Layer(a, dtype, rngs)
+
+    self.layers = stack(rngs)
+    self.final_norm = nnx.Param(jnp.ones(a.hidden_size))
+    if not a.tied_embeddings:
+      noise = jax.random.normal(rngs.params(), (a.hidden_size, a.vocab_size))
+      self.head = nnx.Param(noise * a.hidden_size**-0.5)
+
+  def turn(self, positions: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """The rotary embedding at `positions` i32[P,X], for x [P,X,heads,H]."""
+    frequencies = rope_frequencies(self.architecture)
+    return lambda x: rotate(x, positions, frequencies)
+
+  def embedded(self, tokens: jax.Array) -> jax.Array:
+    """i32[P,X] -> [P,X,D] in the compute type."""
+    return self.embed[...][tokens].astype(self.dtype)
+
+  def normed(self, x: jax.Array) -> jax.Array:
+    """The last norm: what the head reads."""
+    return rms_norm(x, self.final_norm[...], self.architecture.norm_eps)
+
+  def head_weight(self) -> jax.Array:
+    """[V,D] or its transpose's transpose: rows are tokens, in the compute type."""
+    tied = self.architecture.tied_embeddings
+    weight = self.embed[...] if tied else self.head[...].T
+    return weight.astype(self.dtype)
+
+
+def logits(hidden: jax.Array, head: jax.Array) -> jax.Array:
+  """hidden [..., D], head [V, D] -> f32[..., V]."""
+  return jnp.einsum("...d,vd->...v", hidden, head, preferred_element_type=jnp.float32)

@@ -1,0 +1,163 @@
+"""A network: the static half of a model, which turns parameters into a decoder and runs it."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from grpo_jax.config import Architecture
+from grpo_jax.config import Model as ModelConfig
+from grpo_jax.model.attention import group_attention
+from grpo_jax.model.decoder import Decoder, Layer
+from grpo_jax.types import Params, Prompts
+
+KeysValues = tuple[jax.Array, jax.Array]
+LayerFn = Callable[[Layer, jax.Array, Any], tuple[jax.Array, Any]]
+
+
+@flax.struct.dataclass
+class Prefix:
+  """What answers need of their prompts.
+
+  keys, values: [L,P,S,K,H]. mask: bool[P,S]. lengths: i32[P], the position of an answer's start.
+  """
+
+  keys: jax.Array
+  values: jax.Array
+  mask: jax.Array
+  lengths: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """A model without its parameters: hashable, so that it may be a static argument of jit."""
+
+  architecture: Architecture
+  dtype: str = "float32"
+  remat: bool = True
+  unroll: int = 1
+  logprob_chunk: int = 256
+
+  @classmethod
+  def from_config(cls, architecture: Architecture, config: ModelConfig) -> "Network":
+    """The network of an experiment: its shape, and how it is computed."""
+    return cls(architecture, config.dtype, config.remat, config.unroll, config.logprob_chunk)
+
+  def init(self, key: jax.Array) -> Params:
+    """Random float32 parameters: a nested dict of arrays, layers stacked on a leading axis."""
+    decoder = Decoder(self.architecture, jnp.dtype(self.dtype), nnx.Rngs(key))
+    return nnx.to_pure_dict(nnx.split(decoder)[1])
+
+  def abstract(self) -> Params:
+    """The shapes and types of the parameters, without any."""
+    return jax.eval_shape(self.init, jax.random.key(0))
+
+  def bind(self, params: Params) -> Decoder:
+    """The decoder with these parameters."""
+    graphdef, state = _skeleton(self.architecture, self.dtype)
+    state = jax.tree.map(lambda leaf: leaf, state)  # replace_by_pure_dict writes in place
+    nnx.replace_by_pure_dict(state, params)
+    return nnx.merge(graphdef, state)
+
+  def prefill(self, params: Params, prompts: Prompts) -> tuple[jax.Array, Prefix]:
+    """Runs the prompts once: the last token's hidden state [P,D], and what answers attend to."""
+    decoder = self.bind(params)
+    positions = prompt_positions(prompts.mask)
+    mask = _prompt_mask(prompts.mask)
+
+    def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, KeysValues]:
+      kept = []
+
+      def mix(query, key, value):
+        kept.append((key, value))
+        return _ungrouped(query, key, value, mask)
+
+      return block(x, decoder.turn(positions), mix), kept[0]
+
+    x = decoder.embedded(prompts.tokens)
+    x, (keys, values) = self._layers(decoder, layer, x, None)
+    lengths = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)
+    return decoder.normed(x[:, -1]), Prefix(keys, values, prompts.mask, lengths)
+
+  def answers(self, params: Params, prompts: Prompts, tokens: jax.Array) -> jax.Array:
+    """The hidden states that predict answers: tokens i32[P,G,T] -> [P,G,T,D].
+
+    A prompt and its answers are one sequence that branches: everything but attention treats them
+    as S + G (T - 1) tokens of one row, so that the prompt costs once, forward and backward.
+    """
+    P, G, T = tokens.shape
+    S, fed = prompts.tokens.shape[1], tokens[..., :-1]
+    decoder = self.bind(params)
+    starts = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)[:, None, None]
+    answer_positions = jnp.broadcast_to(starts + jnp.arange(T - 1), fed.shape)
+    positions = _joined(prompt_positions(prompts.mask), answer_positions)
+    prompt_mask, answer_mask = _prompt_mask(prompts.mask), _causal(T - 1)
+
+    def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, None]:
+      def mix(query, key, value):
+        # Split each of q, k, v into the prompt's part and the answers' part.
+        (q, own_q), (k, own_k), (v, own_v) = (
+          (y[:, :S], y[:, S:].reshape(P, G, T - 1, *y.shape[2:])) for y in (query, key, value)
+        )
+        mixed = group_attention(own_q, own_k, own_v, answer_mask, prefix=(k, v, prompts.mask))
+        return _joined(_ungrouped(q, k, v, prompt_mask), mixed)
+
+      return block(x, decoder.turn(positions), mix), None
+
+    x, _ = self._layers(decoder, layer, decoder.embedded(_joined(prompts.tokens, fed)), None)
+    x = decoder.normed(x[:, S - 1 :])
+    first = jnp.broadcast_to(x[:, None, :1], (P, G, 1, x.shape[-1]))
+    return jnp.concatenate([first, x[:, 1:].reshape(P, G, T - 1, -1)], axis=2)
+
+  def head(self, params: Params) -> jax.Array:
+    """[V,D], the rows that hidden states are compared with, in the compute type."""
+    return self.bind(params).head_weight()
+
+  def _layers(self, decoder: Decoder, layer: LayerFn, x: jax.Array, inputs: Any) -> Any:
+    """Scans `layer(block, x, inputs[l]) -> (x, outputs[l])` over the stacked layers."""
+    graphdef, stacked = nnx.split(decoder.layers)
+
+    def one(x, params_and_inputs):
+      params, inputs = params_and_inputs
+      return layer(nnx.merge(graphdef, params), x, inputs)
+
+    body = jax.checkpoint(one) if self.remat else one
+    unroll = self.unroll or self.architecture.layers
+    return jax.lax.scan(body, x, (stacked, inputs), unroll=unroll)
+
+
+def prompt_positions(mask: jax.Array) -> jax.Array:
+  """bool[P,S] -> i32[P,S]: 0 at the first real token, wherever the padding ends."""
+  return jnp.maximum(jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1, 0)
+
+
+def _causal(T: int) -> jax.Array:
+  return jnp.tril(jnp.ones((T, T), bool))[None, None]
+
+
+def _prompt_mask(mask: jax.Array) -> jax.Array:
+  """bool[P,1,S,S]: a prompt's token sees itself and the real tokens before it."""
+  return _causal(mask.shape[1]) & mask[:, None, None, :]
+
+
+def _ungrouped(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array) -> jax.Array:
+  """Attention of rows [P,X,...] that are no group: a group of one."""
+  return group_attention(query[:, None], key[:, None], value[:, None], mask)[:, 0]
+
+
+def _joined(prompt: jax.Array, answers: jax.Array) -> jax.Array:
+  """[P,S,...] and [P,G,T,...] -> [P, S + G T, ...]."""
+  P, G, T = answers.shape[:3]
+  return jnp.concatenate([prompt, answers.reshape(P, G * T, *answers.shape[3:])], axis=1)
+
+
+@functools.lru_cache
+def _skeleton(architecture: Architecture, dtype: str) -> tuple[Any, Any]:
+  """The decoder's structure, and its state as shapes."""
+  make = functools.partial(Decoder, architecture, jnp.dtype(dtype))
+  return nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
