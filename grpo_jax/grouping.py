@@ -1,5 +1,7 @@
 """From rewards to advantages: each answer is compared with the others to its prompt."""
 
+from collections.abc import Callable
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -99,15 +101,15 @@ def _group_mean(rewards, centred, scored, ddof, eps) -> jax.Array:
   return jnp.where(mean == 0, 1, mean + eps)
 
 
-_BASELINES = {
+_BASELINES: dict[str, Callable[..., jax.Array]] = {
   "mean": lambda rewards, scored, _: _mean(rewards, scored),
   "leave_one_out": _leave_one_out,
   "length_weighted": _length_weighted,
   "none": lambda rewards, scored, _: jnp.zeros_like(rewards),
 }
-_SCALES = {
+_SCALES: dict[str, Callable[..., jax.Array]] = {
   "group_std": _group_std,
   "batch_std": _batch_std,
   "group_mean": _group_mean,
-  "none": lambda rewards, centred, scored, ddof, eps: 1.0,
+  "none": lambda rewards, centred, scored, ddof, eps: jnp.ones(()),
 }

@@ -1,5 +1,7 @@
 """Policy objectives, KL estimators and aggregation."""
 
+from collections.abc import Callable
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -170,6 +172,10 @@ def token_weights(
   return jnp.where(mask, 1 / denominator, 0)
 
 
+def _k3(x: jax.Array) -> jax.Array:
+  return jnp.expm1(x) - x
+
+
 def _per_answer(mask: jax.Array) -> jax.Array:
   return jnp.maximum(mask.sum(axis=-1, keepdims=True), 1)
 
@@ -184,10 +190,10 @@ def _truncate(log_weight: jax.Array, config: LossConfig) -> jax.Array:
 
 
 OBJECTIVES = {"ppo_clip": ppo_clip, "reinforce": reinforce}
-KL_ESTIMATORS = {
+KL_ESTIMATORS: dict[str, Callable[[jax.Array], jax.Array]] = {
   "k1": lambda x: -x,
   "k2": lambda x: jnp.square(x) / 2,
-  "k3": lambda x: jnp.expm1(x) - x,
+  "k3": _k3,
 }
 AGGREGATIONS = {
   "token_mean": lambda mask, total, budget: total(mask),
@@ -196,7 +202,10 @@ AGGREGATIONS = {
   "sequence_sum": lambda mask, total, budget: total(mask.any(-1)),
   "prompt_mean": lambda mask, total, budget: total(mask.any((1, 2))) * _per_prompt(mask),
 }
-CORRECTIONS = {"none": lambda log_weight, config: 1.0, "truncate": _truncate}
+CORRECTIONS: dict[str, Callable[..., jax.Array]] = {
+  "none": lambda log_weight, config: jnp.ones(()),
+  "truncate": _truncate,
+}
 
 
 def _constant(values: jax.Array | None, mask: jax.Array) -> jax.Array:
@@ -210,7 +219,7 @@ def _ratio_metrics(log_ratio, advantages, mask, config: LossConfig) -> Metrics:
   return {
     "policy/clip_low": Mean.of((ratio < 1 - config.clip_low) & (advantage < 0), mask),
     "policy/clip_high": Mean.of((ratio > 1 + config.clip_high) & (advantage > 0), mask),
-    "policy/kl_old": Mean.of(kl_estimate(jax.lax.stop_gradient(log_ratio), 0.0, "k3"), mask),
+    "policy/kl_old": Mean.of(_k3(jax.lax.stop_gradient(log_ratio)), mask),
     "policy/ratio_max": Max.of(ratio, mask),
   }
 
@@ -219,7 +228,7 @@ def _mismatch_metrics(log_weight: jax.Array, mask: jax.Array) -> Metrics:
   return {
     "mismatch/log_mean": Mean.of(jnp.abs(log_weight), mask),
     "mismatch/log_max": Max.of(jnp.abs(log_weight), mask),
-    "mismatch/k3": Mean.of(kl_estimate(-log_weight, jnp.zeros(())), mask),
+    "mismatch/k3": Mean.of(_k3(log_weight), mask),
   }
 
 

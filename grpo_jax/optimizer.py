@@ -1,5 +1,7 @@
 """AdamW after a global-norm clip, and its learning rate, from the config."""
 
+from typing import Any
+
 import optax
 
 from grpo_jax import schedules
@@ -22,7 +24,7 @@ def make_optimizer(config: Optimizer) -> optax.GradientTransformation:
 
 def make_schedule(config: Optimizer, updates: int) -> optax.Schedule:
   """Update number -> learning rate, for a stage of `updates` updates."""
-  rise = {"peak": config.lr, "warmup_steps": config.warmup_steps}
+  rise: dict[str, Any] = {"peak": config.lr, "warmup_steps": config.warmup_steps}
   if config.schedule == "constant":
     return schedules.constant_with_warmup(**rise)
   fall = rise | {"floor": config.min_lr, "decay_steps": config.decay_steps or updates}

@@ -1,6 +1,7 @@
 """Sampling a group of answers to each prompt: prefill once, decode, stop when all have."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import chex
 import flax.struct
@@ -62,7 +63,12 @@ def make_rollout(
       f"group_size={group_size} and max_tokens={max_tokens} must be at least 1, and stop_ids="
       f"{tuple(stop_ids)} must name the tokens that end an answer"
     )
-  filters = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+  filters: dict[str, Any] = {
+    "temperature": temperature,
+    "top_k": top_k,
+    "top_p": top_p,
+    "min_p": min_p,
+  }
   filter_logits(jnp.zeros(2), **filters)  # refuses bad arguments here, not in the compiled loop
   stops = jnp.asarray(stop_ids, jnp.int32)
   G, T = group_size, max_tokens

@@ -106,7 +106,7 @@ def _keep_top_p(logits: jax.Array, p: float) -> jax.Array:
 
 
 def _check_arguments(temperature: float, top_k: int, top_p: float, min_p: float) -> None:
-  if temperature < 0:
+  if not temperature >= 0:  # NaN too
     raise ValueError(f"temperature={temperature} must be 0 (greedy) or above")
   if top_k < 0:
     raise ValueError(f"top_k={top_k} must be 0 (off) or above")

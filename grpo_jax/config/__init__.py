@@ -1,6 +1,6 @@
 """Typed configuration: every field declared, checked and read."""
 
-from grpo_jax.config.algorithm import PRESETS, AlgorithmConfig, Grouping, LossConfig
+from grpo_jax.config.algorithm import PRESETS, AlgorithmConfig, Grouping, LossConfig, preset
 from grpo_jax.config.experiment import (
   GRPO,
   SFT,
@@ -40,4 +40,5 @@ __all__ = [
   "RopeScaling",
   "check",
   "freeze",
+  "preset",
 ]

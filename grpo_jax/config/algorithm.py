@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import Config, ConfigError, field, freeze, unknown_field
 
 BASELINES = ("mean", "leave_one_out", "length_weighted", "none")
 SCALES = ("group_std", "batch_std", "group_mean", "none")
@@ -95,3 +95,14 @@ PRESETS: dict[str, AlgorithmConfig] = {
     {"objective": "reinforce", "aggregation": "sequence_sum"},
   ),
 }
+
+
+def preset(name: str) -> AlgorithmConfig:
+  """A copy of a preset, whose fields may be overridden: PRESETS itself is frozen."""
+  if name not in PRESETS:
+    raise ConfigError(unknown_field("PRESETS", name, PRESETS))
+  grouping, loss = PRESETS[name].grouping, PRESETS[name].loss
+  return AlgorithmConfig(grouping=dataclasses.replace(grouping), loss=dataclasses.replace(loss))
+
+
+freeze(PRESETS)

@@ -1,7 +1,6 @@
 """The experiment: one model, one task, its stages in order, and what surrounds them."""
 
 import dataclasses
-from typing import Any
 
 from grpo_jax.config.fields import Config, field
 from grpo_jax.config.model import Architecture, Model, RopeScaling
@@ -110,11 +109,18 @@ class Experiment(Config):
 
   def contradictions(self) -> list[str]:
     problems = [] if self.stages else ["stages is empty: name at least one"]
-    context = self.model.architecture.context_length if self.model.architecture else None
-    for name, stage in self.stages.items():
-      longest: Any = stage.rollout.max_tokens if isinstance(stage, GRPO) else stage.max_tokens
-      if context is not None and longest >= context:
-        problems.append(
-          f"stages.{name} allows {longest} tokens, the model's context_length is {context}"
-        )
+    longest = {f"stages.{name}": _longest(stage) for name, stage in self.stages.items()}
+    longest["evaluation"] = self.evaluation.max_tokens
+    if self.model.architecture is not None:
+      context = self.model.architecture.context_length
+      problems += [
+        f"{name} allows answers of {tokens} tokens; the model's context_length is {context}, with"
+        " the prompt"
+        for name, tokens in longest.items()
+        if tokens >= context
+      ]
     return problems
+
+
+def _longest(stage: SFT | GRPO) -> int:
+  return stage.rollout.max_tokens if isinstance(stage, GRPO) else stage.max_tokens

@@ -1,8 +1,11 @@
 """Config classes: declared, typed and range-checked fields, frozen once a run starts."""
 
 import dataclasses
+import difflib
+import math
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any
 
 _ALLOWED = "allowed"
@@ -28,12 +31,19 @@ class Config:
     if getattr(self, "_frozen", False):
       raise ConfigError(f"{type(self).__name__}.{name} cannot be set: the run has started")
     if name != "_frozen" and name not in self.__dataclass_fields__:  # type: ignore[attr-defined]
-      raise ConfigError(f"{type(self).__name__} has no field {name!r}")
+      raise ConfigError(unknown_field(type(self).__name__, name, children(self)))
     object.__setattr__(self, name, value)
 
   def contradictions(self) -> list[str]:
     """Combinations of fields that cannot work, each said in one line; checked after the ranges."""
     return []
+
+
+def unknown_field(owner: str, name: str, known: Iterable[str]) -> str:
+  """One line that says so, and names the nearest known field."""
+  near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+  hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+  return f"{owner} has no field {name!r}: {hint}"
 
 
 def freeze(config: Any) -> None:
@@ -64,6 +74,8 @@ def check(config: Any, path: str = "config") -> None:
       _check_field(f"{path}.{f.name}", getattr(config, f.name), hints[f.name], f.metadata)
   for name, child in children(config).items():
     check(child, f"{path}.{name}")
+    if isinstance(config, dict):
+      _check_field(f"{path}.{name}", child, Any, {})
   if isinstance(config, Config):
     for problem in config.contradictions():
       raise ConfigError(f"{path}: {problem}")
@@ -73,6 +85,8 @@ def _check_field(path: str, value: Any, hint: Any, metadata: Any) -> None:
   if not _has_type(value, hint):
     name = getattr(hint, "__name__", str(hint))
     raise ConfigError(f"{path}={value!r}: expected {name}, got {type(value).__name__}")
+  if isinstance(value, float) and not math.isfinite(value):
+    raise ConfigError(f"{path}={value!r}: must be a finite number")
   allowed = metadata.get(_ALLOWED, {})
   tests = {
     "above": lambda bound: value > bound,

@@ -17,6 +17,10 @@ class RopeScaling(Config):
   high_freq_factor: float = field(4.0, above=0)
   original_context_length: int = field(8192, least=1)
 
+  def contradictions(self) -> list[str]:
+    low, high = self.low_freq_factor, self.high_freq_factor
+    return [f"low_freq_factor={low} must be below high_freq_factor={high}"] * (low >= high)
+
 
 @dataclasses.dataclass(kw_only=True, unsafe_hash=True)
 class Architecture(Config):

@@ -118,9 +118,10 @@ class GRPO(Config):
         "rollout.group_size=1 has nothing to compare with: a group baseline or z-score needs 2 or"
         " more (4 to 8 is usual), or grouping.baseline='none' and grouping.scale='none'"
       )
-    if sizes.temperature == 0 and sizes.group_size > 1:
+    if sizes.temperature == 0 or sizes.top_k == 1:
       problems.append(
-        "rollout.temperature=0 is greedy: all answers of a group would be the same, without signal"
+        f"rollout.temperature={sizes.temperature}, top_k={sizes.top_k} is greedy: all answers of a"
+        " group would be the same, without signal"
       )
     if not self.rewards:
       problems.append("rewards is empty: name at least one, as in rewards={'number': 1.0}")

@@ -64,7 +64,7 @@ def empty_cache(network: Network, P: int, G: int, T: int) -> Cache:
 
 
 def step(served: Served, cache: Cache, tokens: jax.Array, t: jax.Array) -> tuple[jax.Array, Cache]:
-  """Feeds the answers' tokens at position t: i32[P,G] -> hidden states [P,G,D] that predict t + 1."""
+  """Feeds the tokens i32[P,G] at answer position t; hidden states [P,G,D] that predict t + 1."""
   P, G = tokens.shape
   T = cache[0][0].shape[2]
   positions = jnp.broadcast_to((served.lengths + t)[:, None], (P, G))

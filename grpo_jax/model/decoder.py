@@ -1,6 +1,5 @@
 """The decoder: one flax.nnx module for the Llama, Qwen2 and Qwen3 families."""
 
-import dataclasses
 from collections.abc import Callable
 
 import jax

@@ -1,0 +1,1 @@
+"""Launching: flags, a config, one call."""

@@ -1,0 +1,37 @@
+r"""Trains a model as an experiment file says.
+
+python -m experiments.train --config=experiments/configs/tiny_arithmetic.py --workdir=runs/tiny \
+    --config.stages.grpo.optimizer.lr=3e-4 --config.stages.grpo.rollout.group_size=4
+
+Any field of the config can be set by its path; `--describe` prints all of them with their values.
+The same command on the same folder resumes a run that was interrupted.
+"""
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from grpo_jax.run import launch
+
+_CONFIG = config_flags.DEFINE_config_file(
+  "config", None, "Experiment file, a Python file with get_config(); --config.FIELD=VALUE overrides"
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; an interrupted one is resumed.")
+_DESCRIBE = flags.DEFINE_bool("describe", False, "Print the resolved config and stop.")
+flags.mark_flag_as_required("config")
+
+
+def main(_: list[str]) -> None:
+  """Runs the experiment, or describes it."""
+  if _DESCRIBE.value:
+    launch.describe(_CONFIG.value)
+  else:
+    launch.train(_CONFIG.value, _WORKDIR.value)
+
+
+def console_main() -> None:
+  """The entry point: an error in a flag is one line."""
+  app.run(main, flags_parser=launch.parse_flags)
+
+
+if __name__ == "__main__":
+  console_main()

@@ -1,0 +1,1 @@
+"""The impure part: the loop, files, checkpoints, evaluation, what a person sees."""

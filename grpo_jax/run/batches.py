@@ -1,0 +1,81 @@
+"""From examples to arrays: chat template, tokens, padding."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from grpo_jax.config import ConfigError
+from grpo_jax.tasks import Example
+from grpo_jax.types import Prompts
+from grpo_jax.weights.tokenizer import Tokenizer
+
+# Prompt lengths are rounded up to a multiple of this: few shapes, so few compilations.
+_ROUND = 8
+
+
+def prompt_batch(
+  tokenizer: Tokenizer,
+  examples: Sequence[Example],
+  *,
+  room: int,
+  rows: int | None = None,
+  width: int = 0,
+) -> Prompts:
+  """The examples' messages as left-padded prompts.
+
+  Args:
+    tokenizer: renders the chat template and encodes.
+    examples: one a row.
+    room: the longest prompt that leaves space for an answer in the model's context.
+    rows: rows of the result; the last example is repeated to fill them.
+    width: the least S.
+
+  Raises:
+    ConfigError: a prompt is longer than `room`. Nothing is cut: the question would be lost.
+  """
+  encoded = [tokenizer.encode_chat(example.messages) for example in examples]
+  encoded += encoded[-1:] * ((rows or len(encoded)) - len(encoded))
+  longest = max(range(len(encoded)), key=lambda row: len(encoded[row]))
+  if len(encoded[longest]) > room:
+    text = str(examples[longest].messages[-1]["content"])
+    raise ConfigError(
+      f"a prompt has {len(encoded[longest])} tokens, and the model's context leaves {room} beside"
+      f" the answer: lower max_tokens or shorten {text[:60]!r}"
+    )
+  S = max(min(-(-len(encoded[longest]) // _ROUND) * _ROUND, room), width)
+  tokens = np.zeros((len(encoded), S), np.int32)
+  mask = np.zeros((len(encoded), S), bool)
+  for row, ids in enumerate(encoded):
+    tokens[row, S - len(ids) :] = ids
+    mask[row, S - len(ids) :] = True
+  return Prompts(tokens, mask)  # type: ignore[arg-type]
+
+
+def solution_batch(
+  tokenizer: Tokenizer, examples: Sequence[Example], *, max_tokens: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The examples' solutions with a stop token: tokens i32[P,1,T] and mask bool[P,1,T].
+
+  Raises:
+    ConfigError: a solution is empty or longer than max_tokens.
+  """
+  tokens = np.zeros((len(examples), 1, max_tokens), np.int32)
+  mask = np.zeros((len(examples), 1, max_tokens), bool)
+  for row, example in enumerate(examples):
+    ids = [*tokenizer.encode(example.solution), tokenizer.stop_ids[0]]
+    if not example.solution or len(ids) > max_tokens:
+      raise ConfigError(
+        f"supervised fine-tuning needs solutions of 1 to {max_tokens - 1} tokens; this has"
+        f" {len(ids) - 1}: {example.solution[:60]!r}"
+      )
+    tokens[row, 0, : len(ids)] = ids
+    mask[row, 0, : len(ids)] = True
+  return tokens, mask
+
+
+def answer_texts(tokenizer: Tokenizer, tokens: np.ndarray, mask: np.ndarray) -> list[list[str]]:
+  """tokens i32[P,G,T] and mask bool[P,G,T] -> P lists of G texts; stop tokens are not shown."""
+  return [
+    [tokenizer.decode(ids[kept].tolist()) for ids, kept in zip(*group, strict=True)]
+    for group in zip(tokens, mask, strict=True)
+  ]

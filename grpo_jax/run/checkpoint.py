@@ -1,0 +1,58 @@
+"""Checkpoints: Orbax, asynchronous; the newest few and the best by held-out score are kept."""
+
+import os
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from grpo_jax.config import Checkpoint
+from grpo_jax.types import Params, TrainState
+
+
+class Checkpointer:
+  """Saves and restores the state of a run under WORKDIR/checkpoints.
+
+  A checkpoint's number counts the steps of all stages.
+  """
+
+  def __init__(self, workdir: str, config: Checkpoint):
+    best = BestN(
+      get_metric_fn=lambda metrics: metrics["accuracy"], n=1, keep_checkpoints_without_metrics=False
+    )
+    options = ocp.CheckpointManagerOptions(
+      preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best])
+    )
+    self._workdir = os.path.abspath(workdir)
+    self._manager = ocp.CheckpointManager(
+      os.path.join(self._workdir, "checkpoints"), options=options
+    )
+
+  def save(self, number: int, state: TrainState, accuracy: float | None) -> None:
+    """Starts a save and returns; raises if the save before it failed."""
+    self._manager.check_for_errors()
+    metrics = None if accuracy is None else {"accuracy": accuracy}
+    self._manager.save(number, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+
+  def latest(self) -> int | None:
+    """The number of the newest complete checkpoint."""
+    return self._manager.latest_step()
+
+  def restore(self, number: int, like: TrainState) -> TrainState:
+    """The state of checkpoint `number`; `like` has its shapes and types."""
+    return self._manager.restore(number, args=ocp.args.StandardRestore(like))
+
+  def reference(self, stage: str, params: Params) -> Params:
+    """The reference policy of a stage: `params` as the stage started, also after a resume."""
+    path = os.path.join(self._workdir, "reference", stage)
+    with ocp.StandardCheckpointer() as checkpointer:
+      if os.path.exists(path):
+        return checkpointer.restore(path, jax.tree.map(ocp.utils.to_shape_dtype_struct, params))
+      checkpointer.save(path, params)
+    return jax.tree.map(lambda leaf: leaf.copy(), params)
+
+  def close(self) -> None:
+    """Waits for the last save, and raises if it failed: no run ends well without it."""
+    self._manager.wait_until_finished()
+    self._manager.check_for_errors()
+    self._manager.close()

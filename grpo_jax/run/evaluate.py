@@ -1,0 +1,67 @@
+"""Greedy answers to held-out problems."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from grpo_jax.config import Evaluation
+from grpo_jax.model import Network
+from grpo_jax.parallel import Devices
+from grpo_jax.rewards import resolve
+from grpo_jax.rollout import make_rollout
+from grpo_jax.run.keys import prompt_keys, seeded
+from grpo_jax.run.batches import answer_texts, prompt_batch
+from grpo_jax.tasks import Example
+from grpo_jax.types import Params
+from grpo_jax.weights.tokenizer import Tokenizer
+
+# replicated parameters -> figures
+Evaluate = Callable[[Params], dict[str, float]]
+
+
+def make_evaluate(
+  config: Evaluation,
+  network: Network,
+  tokenizer: Tokenizer,
+  examples: Sequence[Example],
+  devices: Devices,
+) -> Evaluate:
+  """Builds params -> eval/accuracy, the share of examples whose greedy answer scores 1.
+
+  Also eval/problems, eval/length (tokens) and eval/truncated (share cut by max_tokens).
+  """
+  reward = resolve(config.reward)
+  room = network.architecture.context_length - config.max_tokens
+  rollout = make_rollout(
+    network,
+    group_size=1,
+    max_tokens=config.max_tokens,
+    stop_ids=tokenizer.stop_ids,
+    temperature=0.0,
+  )
+  greedy = devices.compile(seeded(rollout))
+  # One shape for all parts, and a multiple of the devices.
+  size = -(-min(config.batch_size, len(examples)) // devices.count) * devices.count
+  parts = [examples[start : start + size] for start in range(0, len(examples), size)]
+  longest = prompt_batch(tokenizer, examples, room=room).tokens.shape[1]
+  batches = [prompt_batch(tokenizer, part, room=room, rows=size, width=longest) for part in parts]
+  keys = prompt_keys(0, 0, 0, size)  # greedy: never used
+
+  def evaluate(params: Params) -> dict[str, float]:
+    right, lengths, finished = [], [], []
+    for part, prompts in zip(parts, batches, strict=True):
+      answers = devices.join(greedy(params, devices.split(prompts), devices.split(keys)))
+      tokens, mask = np.asarray(answers.tokens), np.asarray(answers.mask)
+      texts = answer_texts(tokenizer, tokens[: len(part)], mask[: len(part)])
+      for example, (text,) in zip(part, texts, strict=True):
+        right.append(reward(str(example.messages[-1]["content"]), text, example.fields) >= 1)
+      lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
+      finished += np.asarray(answers.finished)[: len(part), 0].tolist()
+    return {
+      "eval/accuracy": float(np.mean(right)),
+      "eval/problems": float(len(examples)),
+      "eval/length": float(np.mean(lengths)),
+      "eval/truncated": 1.0 - float(np.mean(finished)),
+    }
+
+  return evaluate

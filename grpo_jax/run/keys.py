@@ -1,0 +1,29 @@
+"""Randomness of a run: a function of (seed, stage, step, prompt), so that nothing has to be saved."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grpo_jax.rollout import RolloutFn
+from grpo_jax.types import Params, Prompts, Rollout
+
+
+def prompt_keys(seed: int, stage: int, step: int, prompts: int) -> np.ndarray:
+  """Key data u32[P,2]: one key a prompt of the step, whatever devices there are.
+
+  Plain numbers, because typed keys do not cross into pmap.
+  """
+  key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), stage), step)
+  keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.arange(prompts))
+  return np.asarray(jax.random.key_data(keys))
+
+
+def seeded(rollout: RolloutFn) -> Callable[[Params, Prompts, jax.Array], Rollout]:
+  """The rollout as a function of key data u32[P,2]."""
+
+  def from_data(params: Params, prompts: Prompts, data: jax.Array) -> Rollout:
+    return rollout(params, prompts, jax.random.wrap_key_data(data))
+
+  return from_data

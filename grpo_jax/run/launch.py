@@ -1,0 +1,104 @@
+"""From the command line to a run: errors that a person can mend are one line, and exit with 2."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import app, flags
+from absl import logging as absl_logging
+
+from grpo_jax.config import ConfigError, Experiment, check
+from grpo_jax.config.fields import children, unknown_field
+
+_CACHE = "~/.cache/grpo_jax/compiled"
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+  """absl's flags; an override of a field that is not there names the nearest one."""
+  try:
+    return app.parse_flags_with_usage(list(argv))
+  except (KeyError, AttributeError, TypeError, ValueError, ConfigError) as error:
+    _stop(_unknown_override(argv) or f"a flag cannot be read: {error}")
+  except OSError as error:
+    _stop(f"--config: {error.filename or ''}: {error.strerror or error}")
+
+
+def train(experiment: Experiment, workdir: str | None) -> None:
+  """Runs or resumes the experiment in `workdir`."""
+  # The compiler, jax and orbax log what only their developers can use.
+  absl_logging.set_verbosity(absl_logging.WARNING)
+  if not workdir:
+    _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
+  _keep_compiled()
+  from grpo_jax.run.loop import run
+
+  try:
+    run(experiment, str(workdir), say=_say)
+  except (ConfigError, ValueError) as error:
+    if not isinstance(error, ConfigError) and not _is_own(error):
+      raise
+    _stop(str(error))
+  except KeyboardInterrupt:
+    _stop(f"stopped; the same command resumes {workdir} from its newest checkpoint", code=130)
+
+
+def describe(experiment: Experiment) -> None:
+  """Prints every field as the flag that sets it."""
+  try:
+    check(experiment)
+  except ConfigError as error:
+    _stop(str(error))
+  for line in _described(experiment, "--config"):
+    _say(line)
+
+
+def _described(config: Any, path: str) -> list[str]:
+  below = children(config)
+  if not below:
+    return [f"{path}={config!r}"]
+  return [line for name, child in below.items() for line in _described(child, f"{path}.{name}")]
+
+
+def _unknown_override(argv: Sequence[str]) -> str | None:
+  """The line about the first --config.a.b=... whose path does not exist, if there is one."""
+  config = flags.FLAGS["config"].value
+  for argument in argv[1:]:
+    match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+    path, here = "config", config
+    for name in match[1].split(".") if match and config is not None else []:
+      known = children(here)
+      if name not in known:
+        return unknown_field(f"{argument}: {path}", name, known)
+      path, here = f"{path}.{name}", known[name]
+  return None
+
+
+def _is_own(error: BaseException) -> bool:
+  """Whether the error was raised by this package's own code, as a line for a person."""
+  frame = error.__traceback__
+  while frame is not None and frame.tb_next is not None:
+    frame = frame.tb_next
+  module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+  return module.startswith("grpo_jax.")
+
+
+def _keep_compiled() -> None:
+  """Turns the persistent compilation cache on, unless the user has chosen one."""
+  import jax
+
+  logging.getLogger("jax").setLevel(logging.ERROR)
+  if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    jax.config.update("jax_compilation_cache_dir", os.path.expanduser(_CACHE))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _say(line: str) -> None:
+  print(line, flush=True)  # noqa: T201, what a person reads
+
+
+def _stop(line: str, code: int = 2) -> Any:
+  print(f"error: {line}", file=sys.stderr, flush=True)
+  raise SystemExit(code)

@@ -1,0 +1,96 @@
+"""The run folder: one run at a time, one config, written down with what it ran on."""
+
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+from typing import Any
+
+import jax
+
+from grpo_jax.config import ConfigError, Experiment
+
+_PACKAGES = ("grpo_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def claim(workdir: str, experiment: Experiment) -> Any:
+  """Makes the folder, locks it, and writes config.json or compares with the one there.
+
+  Returns:
+    The lock; it ends with the process or with close().
+
+  Raises:
+    ConfigError: the folder cannot be written, another process runs in it, or it holds a run of
+      another config.
+  """
+  try:
+    os.makedirs(workdir, exist_ok=True)
+    lock = open(os.path.join(workdir, ".lock"), "w")  # noqa: SIM115, held until the run ends
+  except OSError as error:
+    raise ConfigError(f"--workdir={workdir}: cannot be written: {error.strerror}") from error
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError:
+    lock.close()
+    raise ConfigError(
+      f"--workdir={workdir}: another run is using it: wait for it, or name another folder"
+    ) from None
+  _write_or_compare(os.path.join(workdir, "config.json"), workdir, experiment)
+  return lock
+
+
+def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
+  config = json.loads(json.dumps(dataclasses.asdict(experiment)))
+  if os.path.exists(path):
+    with open(path, encoding="utf-8") as file:
+      before = json.load(file)["config"]
+    changed = sorted(_differences(before, config, "config"))
+    if changed:
+      raise ConfigError(
+        f"--workdir={workdir} holds a run of another config; {'; '.join(changed[:5])}: resume with"
+        " the same config, or name another folder"
+      )
+    return
+  temporary = f"{path}.tmp"
+  with open(temporary, "w", encoding="utf-8") as file:
+    json.dump({"config": config} | environment(), file, indent=2)
+  os.replace(temporary, path)
+
+
+def environment() -> dict[str, Any]:
+  """What can change a run's figures beside its config: versions, devices, the commit."""
+  versions = {}
+  for name in _PACKAGES:
+    try:
+      versions[name] = metadata.version(name)
+    except metadata.PackageNotFoundError:
+      versions[name] = "not installed"
+  return {
+    "versions": versions | {"python": platform.python_version()},
+    "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+    "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    "git_commit": _commit(),
+  }
+
+
+def _commit() -> str:
+  folder = os.path.dirname(os.path.abspath(__file__))
+  command = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+  try:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+  except (OSError, subprocess.CalledProcessError):
+    return "unknown"
+
+
+def _differences(before: Any, after: Any, path: str) -> list[str]:
+  if isinstance(before, dict) and isinstance(after, dict):
+    names = sorted(before.keys() | after.keys())
+    return [
+      line
+      for name in names
+      for line in _differences(before.get(name), after.get(name), f"{path}.{name}")
+    ]
+  return [] if before == after else [f"{path} was {before!r}, now {after!r}"]

@@ -1,0 +1,43 @@
+"""A stage of supervised fine-tuning, step by step."""
+
+import functools
+import time
+
+from grpo_jax import metrics as metrics_lib
+from grpo_jax.config import SFT
+from grpo_jax.optimizer import make_optimizer, make_schedule
+from grpo_jax.parallel import check_divisible
+from grpo_jax.run.batches import prompt_batch, solution_batch
+from grpo_jax.run.stage import Outcome, Runner, Setting
+from grpo_jax.steps import make_sft_step
+from grpo_jax.steps.update import init_state
+from grpo_jax.types import TrainState
+
+
+def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
+  """Builds the stage: batches of the task's own solutions, one update each."""
+  devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
+  parts = stage.optimizer.micro_batches
+  check_divisible(devices, stage.batch_size, parts, "sft batch_size")
+  step_fn = make_sft_step(
+    setting.network,
+    optimizer,
+    make_schedule(stage.optimizer, stage.steps),
+    micro_batches=parts,
+    axis_name=devices.axis_name,
+  )
+  compiled = devices.compile(step_fn, donate=(0,))
+  room = setting.network.architecture.context_length - stage.max_tokens
+
+  def advance(state: TrainState, step: int) -> Outcome:
+    started = time.monotonic()
+    examples = setting.task.sample(setting.experiment.seed, step, stage.batch_size)
+    prompts = prompt_batch(setting.tokenizer, examples, room=room)
+    tokens, mask = solution_batch(setting.tokenizer, examples, max_tokens=stage.max_tokens)
+    state, metrics = compiled(state, devices.split((prompts, tokens, mask)))
+    figures = metrics_lib.read(devices.first(metrics))
+    seconds = time.monotonic() - started
+    figures |= {"time/step_s": seconds, "time/tokens_per_s": float(mask.sum()) / seconds}
+    return Outcome(state, figures, [])
+
+  return Runner(stage.steps, functools.partial(init_state, optimizer=optimizer), advance)

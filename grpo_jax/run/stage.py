@@ -1,0 +1,42 @@
+"""What a stage of any kind is to the loop: a number of steps, a first state, and one step."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from grpo_jax.config import Experiment
+from grpo_jax.model import Network
+from grpo_jax.parallel import Devices
+from grpo_jax.tasks import Task
+from grpo_jax.types import Params, TrainState
+from grpo_jax.weights.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What a stage is run in. index: its place among the stages."""
+
+  experiment: Experiment
+  index: int
+  network: Network
+  tokenizer: Tokenizer
+  task: Task
+  devices: Devices
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """One step: the new state, its figures, and one record a prompt for samples.jsonl."""
+
+  state: TrainState
+  figures: dict[str, float]
+  samples: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Runner:
+  """steps: how many. init: parameters -> state. advance: (state, step from 0) -> Outcome."""
+
+  steps: int
+  init: Callable[[Params], TrainState]
+  advance: Callable[[TrainState, int], Outcome]

@@ -1,0 +1,94 @@
+"""What every kind of training shares: gradients summed over micro-batches, and one update."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from grpo_jax import metrics as metrics_lib
+from grpo_jax.metrics import Metrics
+from grpo_jax.types import Params, TrainState
+
+# A part of a batch -> its share of the loss (shares add up), and metrics.
+LossFn = Callable[[Params, Any], tuple[jax.Array, Metrics]]
+
+
+def summed_gradients(
+  loss_fn: LossFn, params: Params, parts: Any, count: jax.Array | int
+) -> tuple[Params, jax.Array, Metrics]:
+  """Gradient, loss and metrics summed over the first `count` parts, one at a time in memory.
+
+  Args:
+    loss_fn: the loss of a part; the losses of all parts add up to that of the batch.
+    params: parameters.
+    parts: a pytree with a leading axis of micro-batches.
+    count: i32[], how many of them to run; may be traced.
+  """
+  value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+
+  def part(index: jax.Array | int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], parts)
+
+  def add(index: jax.Array, total: tuple) -> tuple:
+    gradients, loss, metrics = total
+    (more, metrics_more), gradients_more = value_and_grad(params, part(index))
+    gradients = jax.tree.map(jnp.add, gradients, gradients_more)
+    return gradients, loss + more, metrics_lib.merge(metrics, metrics_more)
+
+  shapes = jax.eval_shape(loss_fn, params, part(0))
+  empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[1])
+  zeros = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0), empty)
+  return jax.lax.fori_loop(0, count, add, zeros)
+
+
+def apply_gradients(
+  state: TrainState,
+  gradients: Params,
+  optimizer: optax.GradientTransformation,
+  schedule: optax.Schedule,
+  has_signal: jax.Array | bool = True,
+) -> tuple[TrainState, Metrics]:
+  """theta - lr(step) direction(gradient); nothing moves without signal or with a bad gradient.
+
+  The step counts on either way, so that the learning rate does not depend on the signal.
+
+  Args:
+    state: parameters and optimiser state.
+    gradients: of the whole batch, all devices together.
+    optimizer: gradient -> direction, before the learning rate.
+    schedule: step -> learning rate.
+    has_signal: bool[], false where the gradient is zero because nothing could be learned.
+  """
+  norm = optax.global_norm(gradients)
+  usable = jnp.isfinite(norm) & has_signal
+  lr = schedule(state.step)
+
+  def update(_: None) -> tuple[Params, Any]:
+    direction, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = jax.tree.map(lambda p, d: p - lr * d, state.params, direction)
+    return params, opt_state
+
+  params, opt_state = jax.lax.cond(usable, update, lambda _: (state.params, state.opt_state), None)
+  metrics: Metrics = {
+    "train/lr": metrics_lib.single(lr),
+    "train/grad_norm": metrics_lib.single(norm),
+    "train/skipped": metrics_lib.single(~usable),
+  }
+  return TrainState(state.step + 1, params, opt_state), metrics
+
+
+def init_state(params: Params, optimizer: optax.GradientTransformation) -> TrainState:
+  """The state before the first update of a stage."""
+  return TrainState(jnp.int32(0), params, optimizer.init(params))
+
+
+def over_devices(tree: Any, axis_name: str | None) -> Any:
+  """The sum over devices, where there is an axis of them."""
+  return tree if axis_name is None else jax.lax.psum(tree, axis_name)
+
+
+def split(tree: Any, parts: int) -> Any:
+  """[P, ...] -> [parts, P / parts, ...] in every leaf."""
+  return jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), tree)
