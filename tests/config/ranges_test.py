@@ -1,0 +1,161 @@
+"""Every field's range, from a table written by hand: a new field fails until it has its row."""
+
+import dataclasses
+import math
+
+import pytest
+
+from grpo_jax import config
+from tests.config.helpers import experiment, refused
+
+# (accepted values at or near the bounds, refused values next to the bounds).
+_COUNT = ([1, 10**6], [0, -1])
+_COUNT_OR_OFF = ([0, 1, 10**6], [-1])
+_FRACTION_BELOW_1 = ([0.0, 0.5, 0.999], [-1e-9, 1.0])
+_NOT_NEGATIVE = ([0.0, 1e-12, 5.0], [-1e-9])
+_POSITIVE = ([1e-12, 5.0], [0.0, -1e-9])
+
+RANGES = {
+  config.Grouping: {
+    "baseline": (["mean", "leave_one_out", "length_weighted", "none"], ["median", ""]),
+    "scale": (["group_std", "batch_std", "none"], ["std", ""]),
+    "ddof": ([0, 1], [-1, 2]),
+    "eps": _NOT_NEGATIVE,
+  },
+  config.LossConfig: {
+    "objective": (["ppo_clip", "reinforce"], ["ppo", ""]),
+    "clip_low": ([1e-4, 0.2, 0.999], [0.0, 1.0, -0.2]),
+    "clip_high": ([1e-4, 0.28, 5.0], [0.0, -0.2]),
+    "dual_clip": ([0.0, 1.001, 3.0], [-1.0, 0.5, 1.0]),
+    "aggregation": (
+      ["token_mean", "sequence_mean", "constant", "sequence_sum", "prompt_mean"],
+      ["mean", ""],
+    ),
+    "kl_coefficient": _NOT_NEGATIVE,
+    "kl_estimator": (["k1", "k2", "k3"], ["k4", "kl"]),
+    "entropy_coefficient": ([-0.1, 0.0, 0.1], []),
+    "sampler_correction": (["none", "truncate"], ["clip", ""]),
+    "sampler_cap": _POSITIVE,
+  },
+  config.Architecture: {
+    "vocab_size": _COUNT_OR_OFF,
+    "hidden_size": _COUNT,
+    "layers": _COUNT,
+    "heads": ([4, 400], [0, -4]),
+    "kv_heads": ([1, 2, 4], [0, -1]),
+    "head_size": ([2, 128], [1, 0]),
+    "ffn_size": _COUNT,
+    "context_length": ([2, 10**6], [1, 0]),
+    "rope_theta": _POSITIVE,
+    "norm_eps": _POSITIVE,
+  },
+  config.RopeScaling: {
+    "factor": ([1.0, 8.0], [0.999, 0.0]),
+    "low_freq_factor": ([1e-6, 1.0], [0.0, -1.0]),
+    "high_freq_factor": ([1.5, 4.0], [0.0, -1.0]),
+    "original_context_length": _COUNT,
+  },
+  config.Model: {
+    "tokenizer": (["characters"], ["words", ""]),
+    "dtype": (["float32", "bfloat16", "float16"], ["float64", "int8"]),
+    "unroll": _COUNT_OR_OFF,
+    "logprob_chunk": _COUNT,
+  },
+  config.Optimizer: {
+    "lr": ([1e-6, 1.0], [0.0, -1e-5]),
+    "min_lr": ([0.0, 1e-5], [-1e-9]),
+    "schedule": (["cosine", "linear", "warmup_stable_decay"], ["cos", ""]),
+    "warmup_steps": _COUNT_OR_OFF,
+    "decay_steps": _COUNT_OR_OFF,
+    "stable_steps": ([0], [-1]),
+    "beta1": _FRACTION_BELOW_1,
+    "beta2": _FRACTION_BELOW_1,
+    "eps": _POSITIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "max_grad_norm": _NOT_NEGATIVE,
+    "micro_batches": _COUNT,
+  },
+  config.Rollout: {
+    "prompts": _COUNT,
+    "group_size": _COUNT,
+    "max_tokens": _COUNT,
+    "temperature": _NOT_NEGATIVE,
+    "top_k": _COUNT_OR_OFF,
+    "top_p": ([1e-6, 0.9, 1.0], [0.0, 1.001, -0.1]),
+    "min_p": _FRACTION_BELOW_1,
+  },
+  config.SFT: {"steps": _COUNT, "batch_size": _COUNT, "max_tokens": _COUNT},
+  config.GRPO: {"steps": _COUNT, "minibatches": ([1, 2, 8], [0, -1]), "epochs": _COUNT},
+  config.Addition: {"low": ([0, 98], [-1]), "high": ([11, 10**6], [0, -1])},
+  config.Evaluation: {
+    "problems": _COUNT,
+    "every": _COUNT_OR_OFF,
+    "max_tokens": _COUNT,
+    "batch_size": _COUNT,
+  },
+  config.Checkpoint: {"every": _COUNT, "keep": _COUNT},
+  config.Parallel: {"mode": (["single", "pmap"], ["multi", ""])},
+  config.Experiment: {"seed": ([0, 1, 2**31 - 1], [-1, 2**31])},
+}
+
+# What must stand beside the field under test, so that nothing else is wrong.
+_BESIDE = {
+  config.Model: {"tokenizer": "characters", "architecture": config.Architecture()},
+  config.Optimizer: {"lr": 1.0, "min_lr": 0.0},
+}
+_BESIDE_FIELD = {(config.Optimizer, "warmup_steps"): {"decay_steps": 10**7}}
+# Free text, which no range can bound.
+_FREE_TEXT = {"weights", "question", "system", "train", "held_out", "answer", "answer_marker"}
+_FREE_TEXT |= {"reward"}  # a name that rewards.resolve checks
+
+
+def _made(kind, name, value):
+  fields = {**_BESIDE.get(kind, {}), **_BESIDE_FIELD.get((kind, name), {}), name: value}
+  return experiment(**fields) if kind is config.Experiment else kind(**fields)
+
+
+def _cases(index):
+  for kind, fields in RANGES.items():
+    for name, values in fields.items():
+      for value in values[index]:
+        yield pytest.param(kind, name, value, id=f"{kind.__name__}.{name}={value}")
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), list(_cases(0)))
+def test_values_in_range_pass(kind, name, value):
+  config.check(_made(kind, name, value))
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), list(_cases(1)))
+def test_values_out_of_range_are_refused_by_name_and_value(kind, name, value):
+  refused(_made(kind, name, value), name, repr(value))
+
+
+def _numbers():
+  for kind, fields in RANGES.items():
+    for name, (accepted, _) in fields.items():
+      if isinstance(accepted[0], float):
+        for value in (math.nan, math.inf, -math.inf):
+          yield pytest.param(kind, name, value, id=f"{kind.__name__}.{name}={value}")
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), list(_numbers()))
+def test_no_field_is_nan_or_infinite(kind, name, value):
+  refused(_made(kind, name, value), name, repr(value))
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf])
+def test_no_reward_weight_is_nan_or_infinite(weight):
+  refused(config.GRPO(rewards={"number": weight}), "rewards")
+
+
+def test_the_table_has_every_field():
+  """A field without a range is how an impossible value reaches a compiled program."""
+  for name in config.__all__:
+    kind = getattr(config, name)
+    if not dataclasses.is_dataclass(kind) or kind is config.AlgorithmConfig:
+      continue
+    for field in dataclasses.fields(kind):
+      plain = field.type in (int, float, str, "int", "float", "str")
+      if plain and field.name not in _FREE_TEXT:
+        assert field.name in RANGES.get(kind, {}), f"{kind.__name__}.{field.name} has no row"
