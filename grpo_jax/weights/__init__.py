@@ -1,0 +1,27 @@
+"""Weights of others, in and out: Hugging Face folders and GGUF files in, Hugging Face folders out."""
+
+import os
+
+from grpo_jax.weights.export import save
+from grpo_jax.weights.files import Pretrained, WeightsError
+
+__all__ = ["Pretrained", "WeightsError", "load", "save"]
+
+
+def load(path: str) -> Pretrained:
+  """Reads a Hugging Face folder or a .gguf file: its shape, its float32 weights, its tokenizer.
+
+  Raises:
+    WeightsError: one line on what is missing or malformed, and in which file.
+  """
+  if os.path.isdir(path):
+    from grpo_jax.weights.huggingface import load_folder
+
+    return load_folder(path)
+  if path.endswith(".gguf") and os.path.isfile(path):
+    from grpo_jax.weights.gguf import load_gguf
+
+    return load_gguf(path)
+  wanted = "a folder with config.json and *.safetensors, or a .gguf file"
+  kind = "is not" if os.path.exists(path) else "does not exist; expected"
+  raise WeightsError(f"config.model.weights={path}: {kind} {wanted}")

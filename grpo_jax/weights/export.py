@@ -1,0 +1,104 @@
+"""Weights out: a Hugging Face folder that transformers, and what reads its layout, can load."""
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from grpo_jax.config import Architecture, ConfigError
+from grpo_jax.weights.files import extra, file_shape, layer_shapes
+from grpo_jax.weights.huggingface import TENSORS
+from grpo_jax.weights.tokenizer import HuggingFaceTokenizer, Tokenizer
+
+_FAMILIES = {
+  "llama": "LlamaForCausalLM",
+  "qwen2": "Qwen2ForCausalLM",
+  "qwen3": "Qwen3ForCausalLM",
+}
+
+
+def save(
+  folder: str, architecture: Architecture, params: dict[str, Any], tokenizer: Tokenizer
+) -> None:
+  """Writes config.json, model.safetensors, tokenizer.json and what belongs to them.
+
+  The weights are float32, as trained. A character tokenizer has no tokenizer.json and is left out.
+  """
+  with extra("safetensors"):
+    from safetensors.numpy import save_file
+  os.makedirs(folder, exist_ok=True)
+  stops = list(tokenizer.stop_ids)
+  _write_json(folder, "config.json", describe(architecture) | {"eos_token_id": stops[0]})
+  _write_json(folder, "generation_config.json", {"eos_token_id": stops})
+  temporary = os.path.join(folder, "model.safetensors.tmp")
+  save_file(_tensors(architecture, params), temporary, metadata={"format": "pt"})
+  os.replace(temporary, os.path.join(folder, "model.safetensors"))
+  if isinstance(tokenizer, HuggingFaceTokenizer):
+    _write_text(folder, "tokenizer.json", tokenizer.source)
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    _write_json(folder, "tokenizer_config.json", config | tokenizer.special)
+    if tokenizer.template is not None:
+      _write_text(folder, "chat_template.jinja", tokenizer.template)
+
+
+def describe(a: Architecture) -> dict[str, Any]:
+  """The architecture as a config.json."""
+  if a.qkv_bias and a.qk_norm:
+    raise ConfigError("no family that is exported has both qkv_bias and qk_norm")
+  family = "qwen2" if a.qkv_bias else "qwen3" if a.qk_norm else "llama"
+  rope: dict[str, Any] = {"rope_type": "default", "rope_theta": a.rope_theta}
+  if a.rope_scaling is not None:
+    rope |= {
+      "rope_type": "llama3",
+      "factor": a.rope_scaling.factor,
+      "low_freq_factor": a.rope_scaling.low_freq_factor,
+      "high_freq_factor": a.rope_scaling.high_freq_factor,
+      "original_max_position_embeddings": a.rope_scaling.original_context_length,
+    }
+  return {
+    "architectures": [_FAMILIES[family]],
+    "model_type": family,
+    "vocab_size": a.vocab_size,
+    "hidden_size": a.hidden_size,
+    "num_hidden_layers": a.layers,
+    "num_attention_heads": a.heads,
+    "num_key_value_heads": a.kv_heads,
+    "head_dim": a.head_size,
+    "intermediate_size": a.ffn_size,
+    "max_position_embeddings": a.context_length,
+    # Once for readers that know transformers 4, once for those that know 5.
+    "rope_theta": a.rope_theta,
+    "rope_scaling": rope if a.rope_scaling is not None else None,
+    "rope_parameters": rope,
+    "rms_norm_eps": a.norm_eps,
+    "tie_word_embeddings": a.tied_embeddings,
+    "hidden_act": "silu",
+    "torch_dtype": "float32",
+  }
+
+
+def _tensors(a: Architecture, params: dict[str, Any]) -> dict[str, np.ndarray]:
+  tensors = {
+    TENSORS["embed"]: np.asarray(params["embed"], np.float32),
+    TENSORS["final_norm"]: np.asarray(params["final_norm"], np.float32),
+  }
+  if not a.tied_embeddings:
+    tensors[TENSORS["head"]] = np.ascontiguousarray(np.asarray(params["head"], np.float32).T)
+  for name, shape in layer_shapes(a).items():
+    stacked = np.asarray(params["layers"][name], np.float32)
+    rows = file_shape(shape, name)
+    for layer in range(a.layers):
+      # As a matrix [inputs, outputs], then turned: the inverse of reading.
+      array = stacked[layer].reshape(rows[::-1]).T
+      tensors[TENSORS[name].format(layer)] = np.ascontiguousarray(array)
+  return tensors
+
+
+def _write_json(folder: str, name: str, value: dict[str, Any]) -> None:
+  _write_text(folder, name, json.dumps(value, indent=2))
+
+
+def _write_text(folder: str, name: str, text: str) -> None:
+  with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+    file.write(text)
