@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-# A group whose rewards differ by less than this share of their size has no signal.
-NO_SIGNAL = 1e-5
+# A group whose rewards differ by less than this share of the largest (or of 1) has no signal.
+NO_SIGNAL = 1e-6
 
 
 def group_advantages(
@@ -19,23 +19,28 @@ def group_advantages(
   """Advantages [P,G] of rewards [P,G]; a NaN reward is left out and has advantage 0."""
   rewards = np.asarray(rewards, np.float64)
   P, G = rewards.shape
+  scored = [[g for g in range(G) if not math.isnan(rewards[p, g])] for p in range(P)]
+  centred = {
+    (p, g): rewards[p, g] - _baseline(p, g, rewards, scored[p], baseline, lengths)
+    for p in range(P)
+    for g in scored[p]
+  }
   result = np.zeros((P, G))
-  whole_batch = [r for r in rewards.ravel() if not math.isnan(r)]
-  for p in range(P):
-    scored = [g for g in range(G) if not math.isnan(rewards[p, g])]
-    values = [rewards[p, g] for g in scored]
-    if not values or _without_signal(values, baseline):
+  for p, g in centred:
+    values = [rewards[p, j] for j in scored[p]]
+    if _compared(baseline, scale) and _without_signal(values):
       continue
-    for g in scored:
-      result[p, g] = rewards[p, g] - _baseline(p, g, rewards, scored, baseline, lengths)
-      result[p, g] /= _divisor(values, whole_batch, scale, ddof, eps)
+    result[p, g] = centred[p, g] / _divisor(values, list(centred.values()), scale, ddof, eps)
   return result
 
 
-def _without_signal(values, baseline) -> bool:
-  if baseline == "none":
-    return False
-  largest = max(abs(v) for v in values)
+def _compared(baseline, scale) -> bool:
+  """Whether an answer's advantage depends on the others of its group at all."""
+  return baseline != "none" or scale == "group_std"
+
+
+def _without_signal(values) -> bool:
+  largest = max(1.0, *(abs(v) for v in values))
   return max(values) - min(values) <= NO_SIGNAL * largest
 
 
@@ -46,18 +51,19 @@ def _baseline(p, g, rewards, scored, baseline, lengths) -> float:
     return sum(rewards[p, j] for j in scored) / len(scored)
   if baseline == "leave_one_out":
     others = [j for j in scored if j != g]
-    return sum(rewards[p, j] for j in others) / len(others)
+    return sum(rewards[p, j] for j in others) / len(others) if others else 0.0
   assert baseline == "length_weighted"
   return sum(rewards[p, j] * lengths[p][j] for j in scored) / sum(lengths[p][j] for j in scored)
 
 
-def _divisor(values, whole_batch, scale, ddof, eps) -> float:
+def _divisor(values, batch, scale, ddof, eps) -> float:
   if scale == "none":
     return 1.0
   if scale == "group_std":
     return std(values, ddof) + eps
   if scale == "batch_std":
-    return std(whole_batch, ddof) + eps
+    # Of what is left after the baseline, as Magistral has it: a prompt's own level is no spread.
+    return std(batch, ddof) + eps
   assert scale == "group_mean"
   mean = sum(values) / len(values)
   return mean + eps if mean else math.inf
