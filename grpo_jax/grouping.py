@@ -28,8 +28,8 @@ def group_advantages(
       and its advantage is 0.
     baseline: "mean" of the group; "leave_one_out", the mean of the other answers (RLOO);
       "length_weighted", sum(L r) / sum(L) (OPO); "none".
-    scale: "group_std"; "batch_std", of all centred rewards of the batch; "group_mean" (MaxRL);
-      "none" divides by 1 (Dr. GRPO).
+    scale: "group_std"; "batch_std", of all centred rewards of the batch; "group_mean" (MaxRL, for
+      rewards of 0 and above), which gives 0 where the mean is 0; "none" divides by 1 (Dr. GRPO).
     ddof: the std is sqrt(sum of squares / (n - ddof)).
     eps: added to the scale.
     lengths: i32[P,G], tokens of each answer, for "length_weighted".
@@ -53,7 +53,10 @@ def group_advantages(
   rewards = jnp.where(scored, rewards, 0)
   centred = jnp.where(scored, rewards - _BASELINES[baseline](rewards, scored, lengths), 0)
   scaled = centred / _SCALES[scale](rewards, centred, scored, ddof, eps)
-  return jnp.where(scored & has_signal(rewards, scored)[:, None], scaled, 0)
+  # Without a baseline an answer learns from its own reward, even where all are equal.
+  compared = baseline != "none" or scale == "group_std"
+  kept = scored & has_signal(rewards, scored)[:, None] if compared else scored
+  return jnp.where(kept, scaled, 0)
 
 
 def has_signal(rewards: jax.Array, scored: jax.Array) -> jax.Array:
@@ -93,12 +96,13 @@ def _group_std(rewards, centred, scored, ddof, eps) -> jax.Array:
 
 
 def _batch_std(rewards, centred, scored, ddof, eps) -> jax.Array:
-  return _std(centred, scored, ddof, (0, 1)) + eps
+  mean = jnp.sum(centred, where=scored) / jnp.maximum(jnp.sum(scored), 1)
+  return _std(centred - mean, scored, ddof, (0, 1)) + eps
 
 
 def _group_mean(rewards, centred, scored, ddof, eps) -> jax.Array:
   mean = _mean(rewards, scored)
-  return jnp.where(mean == 0, 1, mean + eps)
+  return jnp.where(mean == 0, jnp.inf, mean + eps)
 
 
 _BASELINES: dict[str, Callable[..., jax.Array]] = {

@@ -41,8 +41,8 @@ def token_logprobs(
     logits = model.logits(states, head) / temperature
     normalizer = jax.nn.logsumexp(logits, axis=-1)
     chosen = jnp.take_along_axis(logits, ids[:, None], axis=-1)[:, 0]
-    mean = jnp.sum(jnp.exp(logits - normalizer[:, None]) * logits, axis=-1)
-    return chosen - normalizer, normalizer - mean
+    log_p = logits - normalizer[:, None]
+    return chosen - normalizer, -jnp.sum(jnp.exp(log_p) * log_p, axis=-1)
 
   states = jnp.pad(hidden.reshape(size, D), ((0, padding), (0, 0))).reshape(-1, chunk, D)
   ids = jnp.pad(tokens.reshape(size), (0, padding)).reshape(-1, chunk)

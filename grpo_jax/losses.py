@@ -54,10 +54,15 @@ def policy_loss(
   chex.assert_equal_shape([logprobs, old_logprobs, mask])
   chex.assert_equal_shape_prefix([logprobs, advantages], 2)
   _require(config, ref_logprobs, sampler_logprobs, entropy, finished)
+  given = [array for array in (ref_logprobs, sampler_logprobs, entropy) if array is not None]
+  chex.assert_equal_shape([logprobs, *given])
+  if finished is not None:
+    chex.assert_equal_shape([advantages, finished])
   mask = loss_mask(mask, finished, config)
   if weights is None:
     weights = token_weights(mask, config.aggregation, length_budget=length_budget)
-  logprobs, old = jnp.where(mask, logprobs, 0), _constant(old_logprobs, mask)
+  logprobs = jnp.where(mask, logprobs.astype(jnp.float32), 0)
+  old = _constant(old_logprobs, mask)
   log_ratio = jnp.clip(logprobs - old, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
   advantages = _constant(advantages, mask.any(axis=-1))
   values = OBJECTIVES[config.objective](logprobs, log_ratio, advantages, config)
@@ -210,7 +215,7 @@ CORRECTIONS: dict[str, Callable[..., jax.Array]] = {
 
 def _constant(values: jax.Array | None, mask: jax.Array) -> jax.Array:
   """No gradient, and zeros where masked."""
-  return jax.lax.stop_gradient(jnp.where(mask, values, 0))  # type: ignore[arg-type]
+  return jax.lax.stop_gradient(jnp.where(mask, jnp.asarray(values, jnp.float32), 0))
 
 
 def _ratio_metrics(log_ratio, advantages, mask, config: LossConfig) -> Metrics:
@@ -228,7 +233,7 @@ def _mismatch_metrics(log_weight: jax.Array, mask: jax.Array) -> Metrics:
   return {
     "mismatch/log_mean": Mean.of(jnp.abs(log_weight), mask),
     "mismatch/log_max": Max.of(jnp.abs(log_weight), mask),
-    "mismatch/k3": Mean.of(_k3(log_weight), mask),
+    "mismatch/k3": Mean.of(_k3(jnp.clip(log_weight, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)), mask),
   }
 
 

@@ -42,8 +42,10 @@ def warmup_stable_decay(
 
   Hu et al. 2024 (MiniCPM), section 4.3. decay_steps counts from step 0 and includes both.
   """
-  if stable_steps < 0:
-    raise ValueError(f"stable_steps={stable_steps} must be 0 or above")
+  if stable_steps < 0 or warmup_steps < 0:
+    raise ValueError(
+      f"stable_steps={stable_steps}, warmup_steps={warmup_steps}: must be 0 or above"
+    )
   fall = _schedule(lambda s: s, peak, floor, warmup_steps + stable_steps, decay_steps)
   return lambda step: jnp.where(
     step < warmup_steps + stable_steps, _rise(peak, warmup_steps)(step), fall(step)
@@ -52,7 +54,7 @@ def warmup_stable_decay(
 
 def constant_with_warmup(*, peak: float, warmup_steps: int = 0) -> optax.Schedule:
   """Rise, then the peak for ever."""
-  if peak <= 0 or warmup_steps < 0:
+  if not peak > 0 or warmup_steps < 0:
     raise ValueError(f"peak={peak} must be above 0 and warmup_steps={warmup_steps} at least 0")
   return _rise(peak, warmup_steps)
 
@@ -70,7 +72,9 @@ def _schedule(
 ) -> optax.Schedule:
   if not 0 <= floor <= peak or peak <= 0:
     raise ValueError(f"floor={floor} and peak={peak} are learning rates: 0 <= floor <= peak > 0")
-  if not 0 <= warmup_steps < decay_steps:
+  if warmup_steps < 0:
+    raise ValueError(f"warmup_steps={warmup_steps} must be 0 or above")
+  if not warmup_steps < decay_steps:
     raise ValueError(
       f"decay_steps={decay_steps} counts from step 0 and must be longer than the {warmup_steps}"
       " steps before the decay"

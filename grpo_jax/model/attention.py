@@ -58,10 +58,10 @@ def group_attention(
     shared = _masked(shared, prefix_mask[:, None, None, None, None, :])
     scores = jnp.concatenate([shared, scores], axis=-1)
   weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
-  U = keys.shape[2]
-  mixed = jnp.einsum("pkgrtu,pgukh->pgtkrh", weights[..., -U:], values)
+  S = scores.shape[-1] - keys.shape[2]
+  mixed = jnp.einsum("pkgrtu,pgukh->pgtkrh", weights[..., S:], values)
   if prefix is not None:
-    mixed += jnp.einsum("pkgrts,pskh->pgtkrh", weights[..., :-U], prefix_values)
+    mixed += jnp.einsum("pkgrts,pskh->pgtkrh", weights[..., :S], prefix_values)
   return mixed.reshape(P, G, T, N, H)
 
 

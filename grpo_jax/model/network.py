@@ -112,7 +112,7 @@ class Network:
     x, _ = self._layers(decoder, layer, decoder.embedded(_joined(prompts.tokens, fed)), None)
     x = decoder.normed(x[:, S - 1 :])
     first = jnp.broadcast_to(x[:, None, :1], (P, G, 1, x.shape[-1]))
-    return jnp.concatenate([first, x[:, 1:].reshape(P, G, T - 1, -1)], axis=2)
+    return jnp.concatenate([first, x[:, 1:].reshape(P, G, T - 1, x.shape[-1])], axis=2)
 
   def head(self, params: Params) -> jax.Array:
     """[V,D], the rows that hidden states are compared with, in the compute type."""

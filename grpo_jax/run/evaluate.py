@@ -9,8 +9,8 @@ from grpo_jax.model import Network
 from grpo_jax.parallel import Devices
 from grpo_jax.rewards import resolve
 from grpo_jax.rollout import make_rollout
-from grpo_jax.run.keys import prompt_keys, seeded
 from grpo_jax.run.batches import answer_texts, prompt_batch
+from grpo_jax.run.keys import prompt_keys, seeded
 from grpo_jax.tasks import Example
 from grpo_jax.types import Params
 from grpo_jax.weights.tokenizer import Tokenizer

@@ -1,4 +1,4 @@
-"""Randomness of a run: a function of (seed, stage, step, prompt), so that nothing has to be saved."""
+"""Randomness of a run: a function of (seed, stage, step, prompt), so nothing has to be saved."""
 
 from collections.abc import Callable
 

@@ -96,7 +96,7 @@ def _keep_compiled() -> None:
 
 
 def _say(line: str) -> None:
-  print(line, flush=True)  # noqa: T201, what a person reads
+  print(line, flush=True)
 
 
 def _stop(line: str, code: int = 2) -> Any:

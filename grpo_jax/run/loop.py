@@ -1,6 +1,7 @@
 """A run: the stages of an experiment in order, from the newest checkpoint on."""
 
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Callable
@@ -102,8 +103,7 @@ class _Run:
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)
     stage, step = _position(self.config, self.done)
-    resume = {"stages": names, "stage": names[stage], "step": step} if self.done else None
-    self.writer = Writer(workdir, resume_from=resume)
+    self.writer = Writer(workdir, names, names[stage] if self.done else None, step)
     self.last: dict[str, float] = {}
 
   def stages(self, params: Params) -> None:
@@ -208,7 +208,5 @@ def _position(experiment: Experiment, done: int) -> tuple[int, int]:
 
 
 def _lines(path: str) -> list[dict[str, Any]]:
-  import json
-
   with open(path, encoding="utf-8") as file:
     return [json.loads(line) for line in file]

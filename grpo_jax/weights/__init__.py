@@ -1,4 +1,4 @@
-"""Weights of others, in and out: Hugging Face folders and GGUF files in, Hugging Face folders out."""
+"""Weights of others: Hugging Face folders and GGUF files in, Hugging Face folders out."""
 
 import os
 

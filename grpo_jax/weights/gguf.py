@@ -57,7 +57,7 @@ def load_gguf(path: str) -> Pretrained:
     import gguf
   try:
     reader = gguf.GGUFReader(path)
-    fields = {name: field for name, field in reader.fields.items()}
+    fields = dict(reader.fields)
   except Exception as error:  # a malformed file can fail anywhere in its parser
     raise WeightsError(f"{path}: not a readable GGUF file: {error}") from error
   architecture = _architecture(path, fields, {tensor.name: tensor for tensor in reader.tensors})

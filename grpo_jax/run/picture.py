@@ -1,0 +1,121 @@
+"""The learning curve of a run as a picture."""
+
+import json
+import math
+from typing import Any
+
+_INK, _MUTED, _GRID = "#1f2933", "#9aa5b1", "#e4e7eb"
+_BLUE, _ORANGE = "#2266cc", "#d9720f"
+# (metric, title) of the small panels
+_SMALL = (
+  ("length/mean", "answer length, tokens"),
+  ("policy/entropy", "entropy, nats a token"),
+  ("train/grad_norm", "gradient norm"),
+  ("train/lr", "learning rate"),
+)
+_SMOOTHED = 10  # steps in the running mean
+
+
+def learning_curve(metrics_path: str, out_png: str) -> None:
+  """Draws metrics.jsonl: reward and held-out accuracy large, what explains them small.
+
+  Stages stand one after the other on the axis of steps. The bars are 95 % Wilson intervals.
+
+  Raises:
+    ImportError: one line that names the extra, where matplotlib is not installed.
+  """
+  try:
+    import matplotlib
+  except ImportError as error:
+    raise ImportError("no picture: pip install 'grpo_jax[report]'") from error
+  matplotlib.use("Agg")
+  from matplotlib import pyplot
+
+  lines, boundaries = _read(metrics_path)
+  figure = pyplot.figure(figsize=(10, 6.2), layout="constrained")
+  grid = figure.add_gridspec(2, len(_SMALL), height_ratios=[2.2, 1])
+  large = figure.add_subplot(grid[0, :])
+  _draw_scores(large, lines)
+  _draw_stages(large, boundaries)
+  for column, (name, title) in enumerate(_SMALL):
+    axes = figure.add_subplot(grid[1, column])
+    points = _series(lines, name)
+    axes.plot(*points, color=_INK, linewidth=1)
+    axes.set_title(title, fontsize=9, loc="left", color=_INK)
+    _quiet(axes)
+  figure.savefig(out_png, dpi=130)
+  pyplot.close(figure)
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+  """The 95 % interval of a share of `count` trials: Wilson 1927."""
+  z = 1.96
+  middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+  half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+  return middle - half, middle + half
+
+
+def _read(path: str) -> tuple[list[dict[str, Any]], list[tuple[str, float]]]:
+  """The lines, each with its place `x` on the axis, and where each stage begins."""
+  with open(path, encoding="utf-8") as file:
+    lines = [json.loads(line) for line in file]
+  boundaries: list[tuple[str, float]] = []
+  start = end = 0
+  for line in lines:
+    if not boundaries or boundaries[-1][0] != line["stage"]:
+      start = end
+      boundaries.append((line["stage"], start))
+    line["x"] = start + line["step"]
+    end = max(end, line["x"])
+  return lines, boundaries
+
+
+def _series(lines: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+  points = [(line["x"], line[name]) for line in lines if line.get(name) is not None]
+  return [x for x, _ in points], [y for _, y in points]
+
+
+def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
+  x, rewards = _series(lines, "reward/mean")
+  if x:
+    smooth = [_mean(rewards[max(0, i + 1 - _SMOOTHED) : i + 1]) for i in range(len(rewards))]
+    axes.plot(x, rewards, color=_BLUE, alpha=0.25, linewidth=1)
+    axes.plot(
+      x, smooth, color=_BLUE, linewidth=2, label=f"sampled reward, mean of {_SMOOTHED} steps"
+    )
+  x, accuracy = _series(lines, "eval/accuracy")
+  if x:
+    counts = _series(lines, "eval/problems")[1]
+    ends = [wilson(share, count) for share, count in zip(accuracy, counts, strict=True)]
+    down = [max(share - low, 0) for share, (low, _) in zip(accuracy, ends, strict=True)]
+    up = [max(high - share, 0) for share, (_, high) in zip(accuracy, ends, strict=True)]
+    axes.errorbar(
+      x, accuracy, yerr=[down, up], color=_ORANGE, marker="o", capsize=3, label="held-out, greedy"
+    )
+    for place in dict.fromkeys((0, len(x) - 1)):
+      axes.annotate(
+        f"{accuracy[place]:.2f}", (x[place], accuracy[place]), (6, -14), color=_ORANGE,
+        textcoords="offset points", ha="left" if place == 0 else "right",
+      )  # fmt: skip
+  axes.set_xlabel("step", color=_INK)
+  axes.legend(frameon=False, loc="upper left", labelcolor=_INK)
+  _quiet(axes)
+
+
+def _draw_stages(axes: Any, boundaries: list[tuple[str, float]]) -> None:
+  for name, start in boundaries[: None if len(boundaries) > 1 else 0]:
+    axes.axvline(start, color=_MUTED, linewidth=1, linestyle=":")
+    axes.text(start, 1.01, f" {name}", transform=axes.get_xaxis_transform(), color=_MUTED)
+
+
+def _quiet(axes: Any) -> None:
+  axes.grid(axis="y", color=_GRID, linewidth=0.8)
+  axes.tick_params(colors=_MUTED, labelsize=8)
+  axes.set_axisbelow(True)
+  for side in ("top", "right", "left"):
+    axes.spines[side].set_visible(False)
+  axes.spines["bottom"].set_color(_GRID)
+
+
+def _mean(values: list[float]) -> float:
+  return sum(values) / len(values)

@@ -1,0 +1,37 @@
+"""What every task gives."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+  """One thing to ask.
+
+  messages: role and content of each turn, the question last.
+  fields: what rewards read; "answer" at least.
+  solution: what supervised fine-tuning learns to say; empty is nothing.
+  """
+
+  messages: list[dict[str, str]]
+  fields: dict[str, Any]
+  solution: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """Where examples come from.
+
+  sample: (seed, step, count) -> the examples of that step; the same in any process at any time.
+  held_out: count -> the first `count` of a fixed list that training never sees.
+  """
+
+  sample: Callable[[int, int, int], list[Example]]
+  held_out: Callable[[int], list[Example]]
+
+
+def messages(system: str, question: str) -> list[dict[str, str]]:
+  """A question, after a system message where there is one."""
+  start = [{"role": "system", "content": system}] if system else []
+  return [*start, {"role": "user", "content": question}]
