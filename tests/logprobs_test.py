@@ -100,21 +100,52 @@ def test_batch_neighbours_change_nothing():
     np.testing.assert_allclose(logprobs(net, params, alone)[0], together[p : p + 1], atol=1e-5)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def gradient(net, params, prompts, tokens, weights):
+  """Value and gradient of a weighted sum of log-probs and entropies."""
+
+  def total(params):
+    rollout = toys.answers_of(prompts, tokens)
+    chosen, entropy = answer_logprobs(net, params, rollout, temperature=TEMPERATURE)
+    return jnp.sum(weights * chosen) + 0.3 * jnp.sum(weights * entropy)
+
+  return jax.value_and_grad(total)(params)
+
+
+def gradient_inputs():
+  """Token 22 stands in the padding and nowhere else; the head is not tied to the embedding."""
+  weights = jnp.asarray(np.random.default_rng(5).normal(size=(P, G, T)), jnp.float32)
+  return toys.prompts(ROWS, width=8, filler=22), some_answers() % 20, weights
+
+
+def assert_close(ours, theirs):
+  for one, two in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+    np.testing.assert_allclose(one, two, atol=2e-5 * (1e-3 + np.abs(two).max()))
+
+
 def test_a_shared_prefix_equals_separate_prompts_in_value_and_gradient():
-  net, params = model()
-  prompts, tokens = toys.prompts(ROWS), some_answers()
-  weights = jnp.asarray(np.random.default_rng(5).normal(size=tokens.shape), jnp.float32)
-
-  def total(params, prompts, tokens, weights):
-    return jnp.sum(weights * logprobs(net, params, toys.answers_of(prompts, tokens))[0])
-
-  both = jax.jit(jax.value_and_grad(total))
-  shared = both(params, prompts, tokens, weights)
+  net, params = model("qwen2")
+  prompts, tokens, weights = gradient_inputs()
   apart = toys.separate(prompts, G), tokens.reshape(-1, 1, T), weights.reshape(-1, 1, T)
-  separate = both(params, *apart)
-  for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(separate), strict=True):
-    scale = np.abs(theirs).max() + 1e-3
-    np.testing.assert_allclose(ours, theirs, atol=2e-5 * scale)
+  assert_close(gradient(net, params, prompts, tokens, weights), gradient(net, params, *apart))
+
+
+def test_how_it_is_computed_changes_nothing():
+  """Neither recomputing layers, nor writing them out, nor the size of a chunk."""
+  net, params = model("qwen2")
+  settings = {"remat": False, "unroll": 0, "logprob_chunk": 5}
+  other = toys.network(**toys.FAMILIES["qwen2"], **settings)
+  given = gradient_inputs()
+  assert_close(gradient(other, params, *given), gradient(net, params, *given))
+
+
+def test_padding_has_no_gradient():
+  """Pitfall 2: what stands in the padding takes no part, and the prompt's own tokens do."""
+  net, params = model("qwen2")
+  _, slope = gradient(net, params, *gradient_inputs())
+  np.testing.assert_array_equal(slope["embed"][22], 0)
+  for token in (3, 1, 4, 5, 9, 2, 6):
+    assert np.abs(slope["embed"][token]).max() > 0
 
 
 def test_nothing_looks_ahead():
@@ -135,31 +166,6 @@ def test_answers_of_a_group_do_not_see_one_another():
   other = tokens.at[:, 1].set((tokens[:, 1] + 1) % toys.V)
   after, _ = logprobs(net, params, toys.answers_of(toys.prompts(ROWS), other))
   np.testing.assert_array_equal(after[:, 0], before[:, 0])
-
-
-def test_padding_has_no_gradient():
-  """A token that stands only in padding has a gradient through the untied head alone: none here."""
-  net, params = model("qwen2")
-  rollout = toys.answers_of(toys.prompts(ROWS, width=8, filler=22), some_answers() % 20)
-  slope = jax.jit(jax.grad(lambda params: logprobs(net, params, rollout)[0].sum()))(params)
-  np.testing.assert_array_equal(slope["embed"][22], 0)
-  assert np.abs(slope["embed"][5]).max() > 0
-
-
-def test_how_it_is_computed_changes_nothing():
-  """Neither recomputing layers, nor writing them out, nor the size of a chunk."""
-  net, params = model()
-  other = toys.network(remat=False, unroll=0, logprob_chunk=5)
-  rollout = toys.answers_of(toys.prompts(ROWS), some_answers())
-
-  def total(params, net):
-    chosen, entropy = logprobs(net, params, rollout)
-    return chosen.sum() + 0.3 * entropy.sum()
-
-  both = jax.jit(jax.value_and_grad(total), static_argnums=1)
-  expected, ours = both(params, net), both(params, other)
-  for one, two in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
-    np.testing.assert_allclose(one, two, rtol=1e-4, atol=2e-5 * (1e-3 + np.abs(two).max()))
 
 
 # --- chunks

@@ -200,6 +200,13 @@ def test_kl_is_never_negative(kind):
   assert (kl_estimate(jnp.full(1001, -2.0), -2.0 + x, kind) >= 0).all()
 
 
+@pytest.mark.parametrize("x", [1e-3, -1e-3, 3e-4])
+def test_k3_of_near_equals_is_accurate(x):
+  """e^x - x - 1 written as such has one digit left at x = 1e-3 in float32; expm1 keeps three."""
+  result = kl_estimate(jnp.zeros(1), jnp.array([x]), "k3")
+  np.testing.assert_allclose(result, [x * x / 2 + x**3 / 6], rtol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["k1", "k2", "k3"])
 def test_kl_and_its_gradient_against_the_reference(kind):
   """Pitfall 15: the gradient is the estimator's own, whatever it estimates."""
@@ -503,6 +510,12 @@ def test_ratio_metrics_by_hand():
   assert figures["policy/ratio_max"] == pytest.approx(1.5)
   kept = ratios[given["mask"]]
   assert figures["policy/kl_old"] == pytest.approx(np.mean(kept - 1 - np.log(kept)), rel=1e-5)
+
+
+def test_the_largest_ratio_is_of_an_unmasked_token():
+  given = one(math.log(0.7))
+  given = {n: np.pad(x, [(0, 0)] * 2 + [(0, 1)] * (x.ndim - 2)) for n, x in given.items()}
+  assert read(call(given, {})[1])["policy/ratio_max"] == pytest.approx(0.7)
 
 
 def test_the_kl_to_the_reference_is_logged():
