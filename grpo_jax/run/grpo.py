@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from grpo_jax import metrics as metrics_lib
@@ -39,7 +40,7 @@ def make_grpo_runner(setting: Setting, stage: GRPO, reference: Params | None) ->
     whole = jax.device_get(devices.join(rollout))
     texts, scores = _scored(setting, stage, examples, whole)
     lengths = whole.mask.sum(axis=-1)
-    advantages = group_advantages(scores.total, **stage.grouping, lengths=lengths)
+    advantages = group_advantages(jnp.asarray(scores.total), **stage.grouping, lengths=lengths)
     times.append(time.monotonic())
     state, metrics = learn(state, rollout, scores.total, advantages)
     figures = metrics_lib.read(devices.first(metrics))
@@ -101,9 +102,11 @@ def _make_learner(setting: Setting, stage: GRPO, optimizer: Any, reference: Para
   reference = None if reference is None else devices.replicate(reference)
 
   def learn(state: TrainState, rollout: Rollout, rewards: Any, advantages: Any) -> Any:
+    split_rewards, split_advantages = devices.split((rewards, advantages))
     batch = Batch(
       rollout,
-      *devices.split((rewards, advantages)),
+      split_rewards,
+      split_advantages,
       old_logprobs=logprobs(state.params, rollout) if updates > 1 else None,
       ref_logprobs=None if reference is None else logprobs(reference, rollout),
     )

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -99,6 +99,6 @@ def _say(line: str) -> None:
   print(line, flush=True)
 
 
-def _stop(line: str, code: int = 2) -> Any:
+def _stop(line: str, code: int = 2) -> NoReturn:
   print(f"error: {line}", file=sys.stderr, flush=True)
   raise SystemExit(code)

