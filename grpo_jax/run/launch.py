@@ -3,11 +3,12 @@
 import logging
 import os
 import re
+import runpy
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import app
 from absl import logging as absl_logging
 
 from grpo_jax.config import ConfigError, Experiment, check
@@ -64,11 +65,14 @@ def _described(config: Any, path: str) -> list[str]:
 
 def _unknown_override(argv: Sequence[str]) -> str | None:
   """The line about the first --config.a.b=... whose path does not exist, if there is one."""
-  config = flags.FLAGS["config"].value
+  files = [argument.split("=", 1)[1] for argument in argv if argument.startswith("--config=")]
+  if not files:
+    return None
+  config = runpy.run_path(files[-1])["get_config"]()
   for argument in argv[1:]:
     match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
     path, here = "config", config
-    for name in match[1].split(".") if match and config is not None else []:
+    for name in match[1].split(".") if match else []:
       known = children(here)
       if name not in known:
         return unknown_field(f"{argument}: {path}", name, known)

@@ -24,7 +24,7 @@ def make_questions(config: Questions) -> Task:
 
   def sample(seed: int, step: int, count: int) -> list[Example]:
     """Rows step * count and on, of an endless row of shuffled epochs."""
-    rows = []
+    rows: list[int] = []
     for place in range(step * count, (step + 1) * count):
       epoch, offset = divmod(place, len(train))
       if not rows or offset == 0:

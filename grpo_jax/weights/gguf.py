@@ -63,8 +63,8 @@ def load_gguf(path: str) -> Pretrained:
   architecture = _architecture(path, fields, {tensor.name: tensor for tensor in reader.tensors})
   tensors = {tensor.name: tensor for tensor in reader.tensors}
   shapes = layer_shapes(architecture)
-  outer = {"embed": (architecture.vocab_size, architecture.hidden_size)}
-  outer |= {"head": outer["embed"], "final_norm": (architecture.hidden_size,)}
+  V, D = architecture.vocab_size, architecture.hidden_size
+  outer: dict[str, tuple[int, ...]] = {"embed": (V, D), "head": (V, D), "final_norm": (D,)}
 
   def read(name: str, layer: int | None) -> np.ndarray:
     tensor_name = _TENSORS[name].format(layer)

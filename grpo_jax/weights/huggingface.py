@@ -50,8 +50,8 @@ def load_folder(folder: str) -> Pretrained:
   architecture = read_architecture(config, os.path.join(folder, "config.json"))
   tensors = _Tensors(folder)
   shapes = layer_shapes(architecture)
-  outer = {"embed": (architecture.vocab_size, architecture.hidden_size)}
-  outer |= {"head": outer["embed"], "final_norm": (architecture.hidden_size,)}
+  V, D = architecture.vocab_size, architecture.hidden_size
+  outer: dict[str, tuple[int, ...]] = {"embed": (V, D), "head": (V, D), "final_norm": (D,)}
 
   def read(name: str, layer: int | None) -> np.ndarray:
     shape = outer[name] if layer is None else file_shape(shapes[name], name)
