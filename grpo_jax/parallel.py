@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from grpo_jax.config import ConfigError, Parallel
 
@@ -46,7 +47,13 @@ class Devices:
     """[P, ...] -> what the compiled functions take; P is a multiple of `count`."""
     if self.axis_name is None:
       return tree
-    return jax.tree.map(lambda leaf: leaf.reshape(self.count, -1, *leaf.shape[1:]), tree)
+    mesh = Mesh(np.array(jax.local_devices()[: self.count]), (self.axis_name,))
+    parted = NamedSharding(mesh, PartitionSpec(self.axis_name))
+
+    def one(leaf: Any) -> jax.Array:
+      return jax.device_put(leaf.reshape(self.count, -1, *leaf.shape[1:]), parted)
+
+    return jax.tree.map(one, tree)
 
   def join(self, tree: Any) -> Any:
     """What the compiled functions give -> [P, ...]."""

@@ -42,6 +42,17 @@ def last_number(text: str) -> Fraction | None:
   return Fraction(matches[-1].replace(",", ""))
 
 
+def closeness(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
+  """1 - |x - a| / |a|, at least 0, of the last number x and the answer a; 0 without a number.
+
+  A slope towards `number` for a model that is seldom right. Alone it can be gamed by a good guess.
+  """
+  found, wanted = last_number(completion), last_number(str(fields["answer"]))
+  if found is None or not wanted:
+    return float(found is not None and found == wanted)
+  return float(max(1 - abs(found - wanted) / abs(wanted), Fraction(0)))
+
+
 def exact(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
   """1 where the completion is fields["answer"] and nothing else but space around it."""
   return float(completion.strip() == str(fields["answer"]).strip())
@@ -52,7 +63,12 @@ def answer_format(prompt: str, completion: str, fields: Mapping[str, Any]) -> fl
   return float(_FORMAT.fullmatch(completion) is not None)
 
 
-REWARDS: dict[str, Reward] = {"number": number, "exact": exact, "format": answer_format}
+REWARDS: dict[str, Reward] = {
+  "number": number,
+  "closeness": closeness,
+  "exact": exact,
+  "format": answer_format,
+}
 
 
 def _spaced_signs(text: str) -> str:

@@ -82,7 +82,12 @@ def test_any_split_gives_the_same_gradient(preset):
   batch = _batch()
   whole, figures = _update(batch, loss)
   _assert_close(whole, _direct(batch, loss))
-  splits = [(2, Devices(1, None)), (4, Devices(1, None)), (1, Devices(4, "d")), (2, Devices(2, "d"))]
+  splits = [
+    (2, Devices(1, None)),
+    (4, Devices(1, None)),
+    (1, Devices(4, "d")),
+    (2, Devices(2, "d")),
+  ]
   for parts, devices in splits:
     params, split_figures = _update(batch, loss, parts, devices)
     _assert_close(whole, params)
@@ -106,7 +111,9 @@ def _direct(batch: Batch, loss: LossConfig):
 
 def test_the_policy_moved():
   before, (after, _) = _params(), _update(_batch(), LossConfig())
-  assert max(jax.tree.leaves(jax.tree.map(lambda a, b: float(abs(a - b).max()), before, after))) > 1e-3
+  assert (
+    max(jax.tree.leaves(jax.tree.map(lambda a, b: float(abs(a - b).max()), before, after))) > 1e-3
+  )
 
 
 def test_prompts_without_signal_are_left_out_and_still_counted():

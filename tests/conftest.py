@@ -1,0 +1,24 @@
+"""Four devices on the CPU, compiled programs kept between runs, and the real model."""
+
+import os
+
+# Before jax is imported: pmap and meshes are tested on devices that are not there.
+os.environ["XLA_FLAGS"] = (
+  f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+)
+os.environ["JAX_PLATFORMS"] = "cpu"
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(_ROOT, ".cache", "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+  """SmolLM2-135M-Instruct, as `make model` brings it."""
+  from grpo_jax import weights
+  from grpo_jax.weights.fetch import fetch
+
+  return weights.load(fetch(os.path.join(_ROOT, ".cache", "models")))

@@ -1,0 +1,155 @@
+"""Whole runs, as a person starts them: files, resume after SIGKILL, errors of one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Two short stages of the tiny experiment, with everything on that a resume has to restore.
+_SHORT = (
+  "--config.stages.sft.steps=6",
+  "--config.stages.sft.batch_size=16",
+  "--config.stages.sft.optimizer.warmup_steps=2",
+  "--config.stages.grpo.steps=8",
+  "--config.stages.grpo.rollout.prompts=8",
+  "--config.stages.grpo.rollout.group_size=4",
+  "--config.stages.grpo.optimizer.warmup_steps=2",
+  "--config.stages.grpo.loss.kl_coefficient=0.01",
+  "--config.stages.grpo.minibatches=2",
+  "--config.evaluation.problems=16",
+  "--config.evaluation.batch_size=16",
+  "--config.evaluation.every=3",
+  "--config.checkpoint.every=2",
+)
+
+
+def _command(workdir, *flags):
+  config = os.path.join("experiments", "configs", "tiny_arithmetic.py")
+  return [
+    sys.executable, "-m", "experiments.train", f"--config={config}", f"--workdir={workdir}",
+    *_SHORT, *flags,
+  ]  # fmt: skip
+
+
+def _run(workdir, *flags):
+  return subprocess.run(_command(workdir, *flags), cwd=_ROOT, capture_output=True, text=True)
+
+
+def _metrics(workdir):
+  """The lines without what depends on the clock or the machine."""
+  with open(workdir / "metrics.jsonl", encoding="utf-8") as file:
+    lines = [json.loads(line) for line in file]
+  return [
+    {k: v for k, v in line.items() if not k.startswith(("time/", "memory/"))} for line in lines
+  ]
+
+
+def _state(workdir):
+  """The bytes of the last checkpoint's arrays."""
+  import orbax.checkpoint as ocp
+
+  with ocp.CheckpointManager(workdir / "checkpoints") as manager:
+    return manager.restore(manager.latest_step(), args=ocp.args.StandardRestore())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("whole")
+  result = _run(workdir)
+  assert result.returncode == 0, result.stderr
+  return workdir, result
+
+
+def test_a_run_leaves_its_files(uninterrupted):
+  workdir, result = uninterrupted
+  for name in ("config.json", "metrics.jsonl", "samples.jsonl", "learning_curve.png"):
+    assert (workdir / name).stat().st_size > 0, name
+  assert list((workdir / "tensorboard").rglob("events*"))
+  assert list((workdir / "checkpoints").iterdir())
+  record = json.loads((workdir / "config.json").read_text())
+  assert record["config"]["stages"]["grpo"]["rollout"]["group_size"] == 4
+  assert {"versions", "devices", "git_commit"} <= record.keys()
+  assert "held-out accuracy" in result.stdout
+  assert "tensorboard --logdir" in result.stdout
+
+
+def test_every_step_is_written_once(uninterrupted):
+  steps = [
+    (line["stage"], line["step"]) for line in _metrics(uninterrupted[0]) if "train/lr" in line
+  ]
+  assert steps == [("sft", i) for i in range(1, 7)] + [("grpo", i) for i in range(1, 9)]
+
+
+def test_a_run_that_is_over_is_not_run_again(uninterrupted):
+  workdir, _ = uninterrupted
+  before = _metrics(workdir)
+  assert _run(workdir).returncode == 0
+  assert _metrics(workdir) == before
+
+
+def test_another_config_on_the_folder_is_refused(uninterrupted):
+  result = _run(uninterrupted[0], "--config.seed=7")
+  assert result.returncode == 2
+  assert "config.seed was 0, now 7" in result.stderr
+  assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("kill_at", [("sft", 3), ("grpo", 1), ("grpo", 6)])
+def test_a_killed_run_ends_as_if_it_had_not_been(uninterrupted, tmp_path, kill_at):
+  """SIGKILL, then the same command: equal metrics and bitwise equal parameters."""
+  import jax
+  import numpy as np
+
+  with open(tmp_path / "out", "w") as out:
+    process = subprocess.Popen(_command(tmp_path), cwd=_ROOT, stdout=out, stderr=out)
+    _wait_for(tmp_path / "metrics.jsonl", kill_at, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+  result = _run(tmp_path)
+  assert result.returncode == 0, result.stderr
+  assert _metrics(tmp_path) == _metrics(uninterrupted[0])
+  jax.tree.map(np.testing.assert_array_equal, _state(tmp_path), _state(uninterrupted[0]))
+
+
+def _wait_for(path, place, process, seconds=300):
+  end = time.monotonic() + seconds
+  wanted = f'"stage": "{place[0]}", "step": {place[1]},'
+  while time.monotonic() < end:
+    if path.exists() and wanted in path.read_text():
+      return
+    assert process.poll() is None, "the run ended before it could be killed"
+    time.sleep(0.01)
+  raise AssertionError(f"no {place} within {seconds} s")
+
+
+@pytest.mark.parametrize(
+  ("flag", "said"),
+  [
+    ("--config.stages.grpo.optimizer.lrr=1", "did you mean 'lr'?"),
+    ("--config.stages.grpo.rollout.group_size=1", "group_size=1 has nothing to compare with"),
+    ("--config.stages.grpo.rollout.max_tokens=64", "context_length is 32"),
+    ("--config.evaluation.reward=numbr", "did you mean 'number'?"),
+  ],
+)
+def test_what_cannot_be_run_is_one_line_before_anything_is_written(tmp_path, flag, said):
+  result = _run(tmp_path / "new", flag)
+  assert result.returncode == 2
+  assert said in result.stderr
+  assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+  assert not (tmp_path / "new").exists()
+
+
+def test_pmap_over_devices_gives_the_same_run(uninterrupted, tmp_path):
+  """The same prompts, keys and updates, on four devices."""
+  result = _run(tmp_path, "--config.parallel.mode=pmap")
+  assert result.returncode == 0, result.stderr
+  single, split = _metrics(uninterrupted[0]), _metrics(tmp_path)
+  assert len(single) == len(split)
+  for left, right in zip(single, split, strict=True):
+    assert right.pop("stage") == left.pop("stage")
+    assert right == pytest.approx(left, rel=2e-2, abs=2e-3, nan_ok=True), left["step"]
