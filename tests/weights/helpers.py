@@ -4,6 +4,11 @@ import json
 import os
 import shutil
 
+import pytest
+
+from grpo_jax import weights
+from grpo_jax.config import ConfigError
+
 DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
 FAMILIES = ("llama", "qwen2", "qwen3")
 
@@ -23,6 +28,13 @@ def edit_json(folder: str, name: str, **fields) -> None:
   value = {key: item for key, item in (value | fields).items() if item is not None}
   with open(path, "w", encoding="utf-8") as file:
     json.dump(value, file)
+
+
+def refused(path: str) -> str:
+  """The line with which a model is refused; fails where it is not."""
+  with pytest.raises(ConfigError) as info:
+    weights.load(path)
+  return one_line(info)
 
 
 def one_line(info) -> str:
