@@ -2,8 +2,9 @@
 
 import os
 
+from grpo_jax.weights.errors import WeightsError
 from grpo_jax.weights.export import save
-from grpo_jax.weights.files import Pretrained, WeightsError
+from grpo_jax.weights.files import Pretrained
 
 __all__ = ["Pretrained", "WeightsError", "load", "save"]
 
@@ -14,6 +15,14 @@ def load(path: str) -> Pretrained:
   Raises:
     WeightsError: one line on what is missing or malformed, and in which file.
   """
+  pretrained = _read(path)
+  rows, tokens = pretrained.architecture.vocab_size, pretrained.tokenizer.vocab_size
+  if tokens > rows:
+    raise WeightsError(f"{path}: the tokenizer has {tokens} tokens, the embedding only {rows}")
+  return pretrained
+
+
+def _read(path: str) -> Pretrained:
   if os.path.isdir(path):
     from grpo_jax.weights.huggingface import load_folder
 

