@@ -1,0 +1,107 @@
+"""Export then import is the identity: shape, weights bit for bit, tokenizer, chats."""
+
+import dataclasses
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+
+from grpo_jax import config, weights
+from tests import toys
+from tests.weights.helpers import DATA, FAMILIES, one_line
+
+CHATS = [
+  [{"role": "user", "content": "3 + 4\n<|im_end|> ?"}],
+  [{"role": "system", "content": ""}, {"role": "user", "content": "\r\n a  b"}],
+]
+
+
+def same_params(ours, theirs) -> None:
+  assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+  # Bits, so that -0.0 and the last place count.
+  jax.tree.map(
+    lambda a, b: np.testing.assert_array_equal(a.view(np.int32), b.view(np.int32)), ours, theirs
+  )
+
+
+def saved(folder, model: weights.Pretrained) -> weights.Pretrained:
+  weights.save(str(folder), model.architecture, model.params, model.tokenizer)
+  return weights.load(str(folder))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_model_comes_back_as_it_was(tmp_path, name):
+  """Three families; among them scaled rotary embedding, biases, tied heads, odd head sizes."""
+  model = weights.load(os.path.join(DATA, name))
+  again = saved(tmp_path, model)
+  assert again.architecture == model.architecture
+  same_params(again.params, model.params)
+  assert again.tokenizer.vocab_size == model.tokenizer.vocab_size
+  assert again.tokenizer.stop_ids == model.tokenizer.stop_ids
+  for chat in CHATS:
+    ids = model.tokenizer.encode_chat(chat)
+    assert again.tokenizer.encode_chat(chat) == ids
+    assert again.tokenizer.decode(ids) == model.tokenizer.decode(ids)
+
+
+def test_a_second_export_is_the_first(tmp_path):
+  model = weights.load(os.path.join(DATA, "qwen2"))
+  once = saved(tmp_path / "once", model)
+  saved(tmp_path / "twice", once)
+  for name in sorted(os.listdir(tmp_path / "once")):
+    assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
+
+
+def test_params_of_a_training_run(tmp_path):
+  """What a run has: jax arrays of a network that began at random."""
+  tokenizer = weights.load(os.path.join(DATA, "llama")).tokenizer
+  net = toys.network(vocab_size=tokenizer.vocab_size, tied_embeddings=False, kv_heads=1)
+  params = toys.random_params(net)
+  again = saved(tmp_path, weights.Pretrained(net.architecture, params, tokenizer))
+  assert again.architecture == net.architecture
+  same_params(again.params, jax.tree.map(np.asarray, params))
+
+
+def test_the_first_layer_of_smollm2_comes_back(tmp_path, smollm2):
+  """From one format to the other: the rows of q and k are ours in between."""
+  layers = jax.tree.map(lambda leaf: leaf[:1], smollm2.params["layers"])
+  first = weights.Pretrained(
+    dataclasses.replace(smollm2.architecture, layers=1),
+    smollm2.params | {"layers": layers},
+    smollm2.tokenizer,
+  )
+  again = saved(tmp_path, first)
+  os.remove(tmp_path / "model.safetensors")  # pytest keeps its folders, and this one is large
+  assert again.architecture == first.architecture
+  same_params(again.params, first.params)
+  assert again.tokenizer.encode_chat(CHATS[0]) == smollm2.tokenizer.encode_chat(CHATS[0])
+  assert set(again.tokenizer.stop_ids) == set(smollm2.tokenizer.stop_ids)
+
+
+def test_only_named_files_are_written(tmp_path):
+  saved(tmp_path, weights.load(os.path.join(DATA, "qwen3")))
+  assert sorted(os.listdir(tmp_path)) == [
+    *("chat_template.jinja", "config.json", "generation_config.json", "model.safetensors"),
+    *("tokenizer.json", "tokenizer_config.json"),
+  ]
+  described = json.loads((tmp_path / "config.json").read_text())
+  assert described["architectures"] == ["Qwen3ForCausalLM"]
+  assert described["eos_token_id"] == 2
+
+
+def test_an_export_replaces_the_one_before(tmp_path):
+  model = weights.load(os.path.join(DATA, "llama"))
+  saved(tmp_path, model)
+  doubled = jax.tree.map(lambda leaf: leaf * 2, model.params)
+  same_params(saved(tmp_path, dataclasses.replace(model, params=doubled)).params, doubled)
+
+
+def test_what_no_family_has_is_refused(tmp_path):
+  model = weights.load(os.path.join(DATA, "qwen2"))
+  both = dataclasses.replace(model.architecture, qk_norm=True)
+  with pytest.raises(config.ConfigError) as info:
+    weights.save(str(tmp_path / "new"), both, model.params, model.tokenizer)
+  assert "qk_norm" in one_line(info)
+  assert not (tmp_path / "new").exists()
