@@ -16,9 +16,16 @@ import pytest  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def smollm2():
-  """SmolLM2-135M-Instruct, as `make model` brings it."""
-  from grpo_jax import weights
+def smollm2_path():
+  """The file of SmolLM2-135M-Instruct, as `make model` brings it."""
   from grpo_jax.weights.fetch import fetch
 
-  return weights.load(fetch(os.path.join(_ROOT, ".cache", "models")))
+  return fetch(os.path.join(_ROOT, ".cache", "models"))
+
+
+@pytest.fixture(scope="session")
+def smollm2(smollm2_path):
+  """SmolLM2-135M-Instruct: its shape, weights and tokenizer."""
+  from grpo_jax import weights
+
+  return weights.load(smollm2_path)

@@ -44,6 +44,9 @@ def save(
     "generation_config.json": json.dumps({"eos_token_id": stops}, indent=2),
     "config.json": json.dumps(described | {"eos_token_id": stops[0]}, indent=2),
   }
+  template = os.path.join(folder, "chat_template.jinja")
+  if "chat_template.jinja" not in files and os.path.exists(template):
+    os.remove(template)  # of an export before this one
   for name, text in files.items():
     _write(os.path.join(folder, name), text)
 

@@ -17,6 +17,12 @@ from tests.weights.parity_test import CLOSE, all_logits, error_of
 pytestmark = pytest.mark.parity
 
 ASCII = "What is 17 + 25?\nThe sum, please."
+CLASSES = {
+  "llama": "LlamaForCausalLM",
+  "llama3": "LlamaForCausalLM",
+  "qwen2": "Qwen2ForCausalLM",
+  "qwen3": "Qwen3ForCausalLM",
+}
 CHAT = [{"role": "system", "content": "Add.\n"}, {"role": "user", "content": ASCII}]
 
 
@@ -85,6 +91,8 @@ def test_exports_of_each_family(tmp_path, transformers):
     models.append((name, model))
   for (name, model), asked, answer in zip(models, jobs, transformers(jobs), strict=True):
     check(f"{name}, exported", model, asked, answer)
+    assert answer[1]["class"] == CLASSES[name]
+    assert answer[1]["stops"] == list(tokenizer.stop_ids)
 
 
 def test_folders_that_transformers_saved(transformers):

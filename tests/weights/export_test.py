@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from grpo_jax import config, weights
+from grpo_jax.weights.tokenizer import CharacterTokenizer
 from tests import toys
-from tests.weights.helpers import DATA, FAMILIES, one_line
+from tests.weights.helpers import DATA, FAMILIES, copy_of, one_line
 
 CHATS = [
   [{"role": "user", "content": "3 + 4\n<|im_end|> ?"}],
@@ -105,3 +106,34 @@ def test_what_no_family_has_is_refused(tmp_path):
     weights.save(str(tmp_path / "new"), both, model.params, model.tokenizer)
   assert "qk_norm" in one_line(info)
   assert not (tmp_path / "new").exists()
+
+
+def test_the_character_tokenizer_comes_back(tmp_path):
+  tokenizer = CharacterTokenizer()
+  net = toys.network(vocab_size=tokenizer.vocab_size)
+  model = weights.Pretrained(net.architecture, toys.random_params(net), tokenizer)
+  again = saved(tmp_path, model).tokenizer
+  text = "What is 3 + 4?\n  <stop!> ~"
+  assert again.encode(text) == tokenizer.encode(text)
+  assert again.encode_chat(CHATS[0]) == tokenizer.encode_chat(CHATS[0])
+  assert again.decode([*tokenizer.encode(text), *tokenizer.stop_ids]) == text
+  assert (again.stop_ids, again.vocab_size) == (tokenizer.stop_ids, tokenizer.vocab_size)
+  with pytest.raises(config.ConfigError, match="'é'"):
+    again.encode("é")
+
+
+def test_no_template_of_an_earlier_export_stays(tmp_path):
+  saved(tmp_path, weights.load(os.path.join(DATA, "llama")))
+  assert (tmp_path / "chat_template.jinja").exists()
+  test_the_character_tokenizer_comes_back(tmp_path)
+  assert not (tmp_path / "chat_template.jinja").exists()
+
+
+def test_a_sharded_model_is_not_written_into(tmp_path):
+  """Its index would be read instead of what was written."""
+  model = weights.load(os.path.join(DATA, "llama"))
+  folder = copy_of("qwen3", tmp_path)
+  before = sorted(os.listdir(folder))
+  with pytest.raises(config.ConfigError, match="sharded"):
+    weights.save(folder, model.architecture, model.params, model.tokenizer)
+  assert sorted(os.listdir(folder)) == before
