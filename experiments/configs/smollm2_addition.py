@@ -23,10 +23,10 @@ def get_config() -> config.Experiment:
     checkpoint=config.Checkpoint(every=50, keep=1),
     stages={
       "grpo": config.GRPO(
-        steps=80,
-        rollout=config.Rollout(prompts=6, group_size=8, max_tokens=8),
-        optimizer=config.Optimizer(lr=2e-5, min_lr=2e-6, warmup_steps=3, micro_batches=3),
-        rewards={"number": 1.0, "closeness": 0.5},
+        steps=55,
+        rollout=config.Rollout(prompts=8, group_size=8, max_tokens=12),
+        optimizer=config.Optimizer(lr=2e-5, min_lr=2e-6, warmup_steps=3, micro_batches=2),
+        rewards={"number": 1.0},
       ),
     },
   )

@@ -17,8 +17,8 @@ def get_config() -> config.Experiment:
       remat=False,
       unroll=0,
     ),
-    task=config.Addition(low=0, high=99, question="{a}+{b}="),
-    evaluation=config.Evaluation(problems=200, every=50, max_tokens=4, batch_size=200),
+    task=config.Addition(low=0, high=30, question="{a}+{b}="),
+    evaluation=config.Evaluation(problems=100, every=50, max_tokens=4, batch_size=100),
     checkpoint=config.Checkpoint(every=50),
     stages={
       "sft": config.SFT(
