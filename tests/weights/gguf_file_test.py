@@ -200,3 +200,27 @@ def test_flipped_bytes_never_escape_as_other_errors(tmp_path):
       errors.append(str(error))
   assert len(errors) > 100
   assert not any("\n" in error for error in errors)
+
+
+@pytest.mark.parametrize(
+  ("pre", "words"),
+  [
+    ("smollm", ["it", "'s", "Ġ", "1", "2", "3", "4", "5", "Ġ", "Ġcafe", "Ìģ!", "ĊĊ"]),
+    ("qwen2", ["it", "'s", "Ġ", "1", "2", "3", "4", "5", "Ġ", "ĠcafÃ©", "!ĊĊ"]),
+    ("llama-bpe", ["it", "'s", "Ġ", "123", "45", "Ġ", "Ġcafe", "Ìģ!ĊĊ"]),
+  ],
+)
+def test_how_each_pre_tokenizer_cuts_text(tmp_path, pre, words):
+  """Qwen2 composes accents first, Llama 3 keeps three digits together; worked out by hand.
+
+  An accent that is a character of its own is no letter: it goes with the sign after it.
+  """
+  import tokenizers
+
+  path = tmp_path / "a.gguf"
+  write(path, pre=pre)
+  source = weights.load(str(path)).tokenizer.files()["tokenizer.json"]
+  cut = tokenizers.Tokenizer.from_str(source)
+  text = "it's 12345  cafe\u0301!\n\n"
+  text = cut.normalizer.normalize_str(text) if cut.normalizer else text
+  assert [word for word, _ in cut.pre_tokenizer.pre_tokenize_str(text)] == words
