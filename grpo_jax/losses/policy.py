@@ -1,4 +1,4 @@
-"""Policy objectives, KL estimators and aggregation."""
+"""The policy loss: objective, correction, KL, entropy, aggregated."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from grpo_jax.config import LossConfig
+from grpo_jax.losses.aggregation import token_weights
+from grpo_jax.losses.kl import LOG_RATIO_BOUND, k3, kl_estimate
+from grpo_jax.losses.objectives import OBJECTIVES
 from grpo_jax.metrics import Max, Mean, Metrics
-
-# exp(20) is far beyond any clip range and far from overflow.
-_LOG_RATIO_BOUND = 20.0
 
 
 def policy_loss(
@@ -63,7 +63,7 @@ def policy_loss(
     weights = token_weights(mask, config.aggregation, length_budget=length_budget)
   logprobs = jnp.where(mask, logprobs.astype(jnp.float32), 0)
   old = _constant(old_logprobs, mask)
-  log_ratio = jnp.clip(logprobs - old, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
+  log_ratio = jnp.clip(logprobs - old, -LOG_RATIO_BOUND, LOG_RATIO_BOUND)
   advantages = _constant(advantages, mask.any(axis=-1))
   values = OBJECTIVES[config.objective](logprobs, log_ratio, advantages, config)
   metrics = _ratio_metrics(log_ratio, advantages, mask, config)
@@ -86,127 +86,11 @@ def loss_mask(mask: jax.Array, finished: jax.Array | None, config: LossConfig) -
   return mask & finished[..., None] if config.mask_truncated and finished is not None else mask
 
 
-def ppo_clip(
-  logprobs: jax.Array, log_ratio: jax.Array, advantages: jax.Array, config: LossConfig
-) -> jax.Array:
-  """-min(rho A, clip(rho, 1 - low, 1 + high) A): Schulman et al. 2017, eq. 7.
-
-  Two bounds as in Yu et al. 2025 (DAPO), eq. 8. With dual_clip c, for A < 0 no more than -c A:
-  Ye et al. 2020, eq. 5. f32[P,G,T], f32[P,G,T], f32[P,G] -> f32[P,G,T].
-  """
-  ratio = jnp.exp(log_ratio)
-  advantage = advantages[..., None]
-  trusted = jnp.clip(ratio, 1 - config.clip_low, 1 + config.clip_high)
-  loss = -jnp.minimum(ratio * advantage, trusted * advantage)
-  if config.dual_clip:
-    loss = jnp.where(advantage < 0, jnp.minimum(loss, -config.dual_clip * advantage), loss)
-  return loss
-
-
-def reinforce(
-  logprobs: jax.Array, log_ratio: jax.Array, advantages: jax.Array, config: LossConfig
-) -> jax.Array:
-  """-A log pi: Williams 1992. f32[P,G,T], f32[P,G,T], f32[P,G] -> f32[P,G,T]."""
-  return -advantages[..., None] * logprobs
-
-
-def kl_estimate(logprobs: jax.Array, ref_logprobs: jax.Array, kind: str = "k3") -> jax.Array:
-  """KL(pi || pi_ref) from samples of pi: Schulman 2020 (Approximating KL Divergence).
-
-  With x = log pi_ref - log pi, clipped to +-20: k1 = -x, unbiased; k2 = x^2 / 2, low variance, its
-  gradient that of the KL on policy; k3 = e^x - x - 1, unbiased and never negative, its gradient not
-  that of the KL.
-
-  Args:
-    logprobs, ref_logprobs: f32[...], of the same sampled tokens.
-    kind: "k1", "k2" or "k3".
-
-  Returns:
-    f32[...], in nats.
-  """
-  if kind not in KL_ESTIMATORS:
-    raise ValueError(f"kind={kind!r} must be one of {sorted(KL_ESTIMATORS)}")
-  x = jnp.clip(ref_logprobs - logprobs, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
-  return KL_ESTIMATORS[kind](x)
-
-
-def aggregate(
-  values: jax.Array, mask: jax.Array, mode: str, *, length_budget: int | None = None
-) -> jax.Array:
-  """One figure of f32[P,G,T], as `token_weights` weighs them; masked positions may be NaN."""
-  weights = token_weights(mask, mode, length_budget=length_budget)
-  return jnp.sum(jnp.where(mask, values, 0) * weights)
-
-
-def token_weights(
-  mask: jax.Array,
-  mode: str,
-  *,
-  length_budget: int | None = None,
-  axis_name: str | None = None,
-) -> jax.Array:
-  """The weight of each token in the loss of the whole batch, so that its parts just add up.
-
-  With L_i tokens in answer i, N in the batch, B answers that have any:
-    token_mean: 1 / N (DAPO, eq. 8). sequence_mean: 1 / (B L_i) (GRPO, eq. 3).
-    constant: 1 / (B L_max) (Dr. GRPO). sequence_sum: 1 / B.
-    prompt_mean: 1 / (N_p P), N_p the tokens of the prompt's answers, P the prompts that have any.
-
-  Args:
-    mask: bool[P,G,T].
-    mode: one of the above.
-    length_budget: L_max; T by default.
-    axis_name: the device axis that the batch is split over, if any.
-
-  Returns:
-    f32[P,G,T], 0 where masked.
-
-  Raises:
-    ValueError: an unknown mode.
-  """
-  chex.assert_rank(mask, 3)
-  if mode not in AGGREGATIONS:
-    raise ValueError(f"mode={mode!r} must be one of {sorted(AGGREGATIONS)}")
-
-  def total(counted: jax.Array) -> jax.Array:
-    count = jnp.sum(counted, dtype=jnp.float32)
-    count = count if axis_name is None else jax.lax.psum(count, axis_name)
-    return jnp.maximum(count, 1)
-
-  denominator = AGGREGATIONS[mode](mask, total, length_budget or mask.shape[-1])
-  return jnp.where(mask, 1 / denominator, 0)
-
-
-def _k3(x: jax.Array) -> jax.Array:
-  return jnp.expm1(x) - x
-
-
-def _per_answer(mask: jax.Array) -> jax.Array:
-  return jnp.maximum(mask.sum(axis=-1, keepdims=True), 1)
-
-
-def _per_prompt(mask: jax.Array) -> jax.Array:
-  return jnp.maximum(mask.sum(axis=(1, 2), keepdims=True), 1)
-
-
 def _truncate(log_weight: jax.Array, config: LossConfig) -> jax.Array:
   """min(pi_old / mu, C): truncated importance sampling, Ionides 2008."""
   return jnp.exp(jnp.minimum(log_weight, jnp.log(config.sampler_cap)))
 
 
-OBJECTIVES = {"ppo_clip": ppo_clip, "reinforce": reinforce}
-KL_ESTIMATORS: dict[str, Callable[[jax.Array], jax.Array]] = {
-  "k1": lambda x: -x,
-  "k2": lambda x: jnp.square(x) / 2,
-  "k3": _k3,
-}
-AGGREGATIONS = {
-  "token_mean": lambda mask, total, budget: total(mask),
-  "sequence_mean": lambda mask, total, budget: total(mask.any(-1)) * _per_answer(mask),
-  "constant": lambda mask, total, budget: total(mask.any(-1)) * budget,
-  "sequence_sum": lambda mask, total, budget: total(mask.any(-1)),
-  "prompt_mean": lambda mask, total, budget: total(mask.any((1, 2))) * _per_prompt(mask),
-}
 CORRECTIONS: dict[str, Callable[..., jax.Array]] = {
   "none": lambda log_weight, config: jnp.ones(()),
   "truncate": _truncate,
@@ -224,7 +108,7 @@ def _ratio_metrics(log_ratio, advantages, mask, config: LossConfig) -> Metrics:
   return {
     "policy/clip_low": Mean.of((ratio < 1 - config.clip_low) & (advantage < 0), mask),
     "policy/clip_high": Mean.of((ratio > 1 + config.clip_high) & (advantage > 0), mask),
-    "policy/kl_old": Mean.of(_k3(jax.lax.stop_gradient(log_ratio)), mask),
+    "policy/kl_old": Mean.of(k3(jax.lax.stop_gradient(log_ratio)), mask),
     "policy/ratio_max": Max.of(ratio, mask),
   }
 
@@ -233,7 +117,7 @@ def _mismatch_metrics(log_weight: jax.Array, mask: jax.Array) -> Metrics:
   return {
     "mismatch/log_mean": Mean.of(jnp.abs(log_weight), mask),
     "mismatch/log_max": Max.of(jnp.abs(log_weight), mask),
-    "mismatch/k3": Mean.of(_k3(jnp.clip(log_weight, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)), mask),
+    "mismatch/k3": Mean.of(k3(jnp.clip(log_weight, -LOG_RATIO_BOUND, LOG_RATIO_BOUND)), mask),
   }
 
 
