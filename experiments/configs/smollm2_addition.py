@@ -20,10 +20,10 @@ def get_config() -> config.Experiment:
       system="You are a calculator. Answer with a number.",
     ),
     evaluation=config.Evaluation(problems=200, every=0, max_tokens=16, batch_size=200),
-    checkpoint=config.Checkpoint(every=50, keep=1),
+    checkpoint=config.Checkpoint(every=20, keep=1),
     stages={
       "grpo": config.GRPO(
-        steps=55,
+        steps=45,
         rollout=config.Rollout(prompts=8, group_size=8, max_tokens=12),
         optimizer=config.Optimizer(lr=2e-5, min_lr=2e-6, warmup_steps=3, micro_batches=2),
         rewards={"number": 1.0},
