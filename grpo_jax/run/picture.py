@@ -94,7 +94,7 @@ def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
     )
     for place in dict.fromkeys((0, len(x) - 1)):
       axes.annotate(
-        f"{accuracy[place]:.2f}", (x[place], accuracy[place]), (6, -14), color=_ORANGE,
+        f"{accuracy[place]:.2f}", (x[place], accuracy[place]), (8 if place == 0 else -8, -14), color=_ORANGE,
         textcoords="offset points", ha="left" if place == 0 else "right",
       )  # fmt: skip
   axes.set_xlabel("step", color=_INK)
