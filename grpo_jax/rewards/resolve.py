@@ -2,8 +2,11 @@
 
 import difflib
 import functools
+import hashlib
 import importlib.util
 import os
+import sys
+import types
 
 from grpo_jax.config import ConfigError
 from grpo_jax.rewards.verifiers import REWARDS, Reward
@@ -25,16 +28,29 @@ def resolve(name: str) -> Reward:
     raise ConfigError(
       f"no reward is called {name!r}: {hint}known are {', '.join(REWARDS)}, or 'file.py:function'"
     )
-  if not os.path.isfile(path):
-    raise ConfigError(f"reward {name!r}: there is no file {path}")
-  spec = importlib.util.spec_from_file_location(f"reward_{abs(hash(path))}", path)
+  found = getattr(_load(name, os.path.abspath(path)), function, None)
+  if not callable(found):
+    raise ConfigError(f"reward {name!r}: {path} has no function {function!r}")
+  return found
+
+
+def _load(name: str, path: str) -> types.ModuleType:
+  """The module in a file; loaded once, however many of its functions are rewards."""
+  if not path.endswith(".py") or not os.path.isfile(path):
+    raise ConfigError(f"reward {name!r}: there is no file {path} of Python code")
+  # The path is in the name: two files may have the same one, and processes must agree on it.
+  module_name = "grpo_jax_reward_" + hashlib.sha256(path.encode()).hexdigest()[:12]
+  if module_name in sys.modules:
+    return sys.modules[module_name]
+  spec = importlib.util.spec_from_file_location(module_name, path)
   assert spec is not None
   assert spec.loader is not None
   module = importlib.util.module_from_spec(spec)
+  sys.modules[module_name] = module  # dataclasses and pickle look for it there
   try:
     spec.loader.exec_module(module)
-  except Exception as error:
-    raise ConfigError(f"reward {name!r}: {path} fails on import: {error}") from error
-  if not callable(getattr(module, function, None)):
-    raise ConfigError(f"reward {name!r}: {path} has no function {function!r}")
-  return getattr(module, function)
+  except (Exception, SystemExit) as error:
+    del sys.modules[module_name]
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    raise ConfigError(f"reward {name!r}: {path} fails on import: {said}") from error
+  return module

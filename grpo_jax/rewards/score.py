@@ -13,6 +13,7 @@ from grpo_jax.rewards.resolve import resolve
 
 _LOG = logging.getLogger(__name__)
 _TRACEBACKS_SHOWN: set[str] = set()
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +43,11 @@ def score(
     prompts, completions, fields: P questions, P lists of G answers, the task's fields.
 
   Raises:
+    ValueError: the arguments do not fit one another.
     TypeError: a reward returned something that is no number, or an infinite one.
     RuntimeError: a reward raised on every answer.
   """
+  _check_shapes(weights, prompts, completions, fields)
   parts, errors = {}, 0
   for name in weights:
     values, raised = _one_reward(name, prompts, completions, fields)
@@ -56,32 +59,57 @@ def score(
 def _one_reward(
   name: str, prompts: Sequence[str], completions: Sequence[Sequence[str]], fields: Sequence[Any]
 ) -> tuple[np.ndarray, int]:
-  reward, raised, last = resolve(name), 0, None
+  reward, raised = resolve(name), 0
+  last: BaseException | None = None
   values = np.full((len(completions), len(completions[0])), np.nan, np.float32)
   for row, group in enumerate(completions):
     for column, text in enumerate(group):
       try:
-        value = reward(prompts[row], text, fields[row])
-      except Exception as error:
+        # A copy: what a reward does to the fields must not reach the task.
+        value = reward(prompts[row], text, dict(fields[row]))
+      except (Exception, SystemExit) as error:  # sys.exit() would end the run as if all were well
         raised, last = raised + 1, error
         _log_once(name, text)
         continue
       values[row, column] = _number(value, name, text)
   if last is not None and raised == values.size:
-    kind = type(last).__name__
-    raise RuntimeError(f"reward {name!r} raised on all {raised} answers: {kind}: {last}") from last
+    said = f"{type(last).__name__}: {' '.join(str(last).split())[:200]}"
+    raise RuntimeError(f"reward {name!r} raised on all {raised} answers: {said}") from last
   return values, raised
 
 
 def _number(value: Any, name: str, text: str) -> float:
   """The value of a score; a NaN says that the answer cannot be scored."""
-  number_like = isinstance(value, (bool, int, float, np.bool_, np.number, jax.Array))
-  if number_like and np.ndim(value) == 0 and not math.isinf(value):
-    return float(value)
+  if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating, jax.Array)):
+    # Also what float32 cannot hold is not finite here.
+    if np.ndim(value) == 0 and abs(value) <= _LARGEST or value != value:
+      return float(value)
   raise TypeError(
-    f"reward {name!r} returned {str(value)[:40]!r} ({type(value).__name__}) for {text[:60]!r}:"
+    f"reward {name!r} returned {_shown(value)} ({type(value).__name__}) for {text[:60]!r}:"
     " expected a finite number, or NaN where it cannot score"
   )
+
+
+def _shown(value: Any) -> str:
+  try:
+    return " ".join(repr(value).split())[:40]
+  except Exception:  # an object of the user's, or an int of more digits than Python shows
+    return "something"
+
+
+def _check_shapes(
+  weights: Mapping[str, float],
+  prompts: Sequence[str],
+  completions: Sequence[Sequence[str]],
+  fields: Sequence[Any],
+) -> None:
+  sizes = {len(group) for group in completions}
+  if not weights or not len(prompts) == len(completions) == len(fields) or len(sizes) != 1:
+    raise ValueError(
+      f"{len(weights)} rewards, {len(prompts)} prompts, {len(completions)} groups of"
+      f" {sorted(sizes)} answers, {len(fields)} fields: expected at least one reward, one group"
+      " and one dict of fields a prompt, and groups of one size"
+    )
 
 
 def _log_once(name: str, text: str) -> None:

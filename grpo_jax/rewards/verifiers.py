@@ -1,55 +1,44 @@
 """Rule-based rewards. What they read was written by a model: it may not hang or crash them."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from grpo_jax.rewards.numbers import TAIL, last_number
+
 # (prompt, completion, the task's fields) -> score, NaN where it cannot score
 Reward = Callable[[str, str, Mapping[str, Any]], float]
 
-# Numbers end near the end: what stands before is not read, however long.
-_TAIL = 2000
-_MOST_DIGITS = 50
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d])")
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_FORMAT = re.compile(
-  r"\s*<think>(?:(?!</?think>|</?answer>).)*</think>\s*"
-  r"<answer>(?:(?!</?think>|</?answer>).)*</answer>\s*",
-  re.DOTALL,
-)
+# Each element holds more than space, and none of the four tags.
+_INSIDE = r"\s*+(?:(?!</?think>|</?answer>).)++"
+_FORMAT = re.compile(rf"\s*+<think>{_INSIDE}</think>\s*+<answer>{_INSIDE}</answer>\s*+", re.DOTALL)
 
 
 def number(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
   """1 where the last number of the completion equals fields["answer"], else 0.
 
   Only the last number counts, so listing many gains nothing. It is that of the last <answer>
-  element where there is one. 1,234 and +5 and 46.0 are read as one would; a fraction, an exponent
-  or a unit is read up to where it begins.
+  element where there is one. `numbers.last_number` says what is read as a number. NaN where the
+  answer itself holds none.
   """
-  answers = _ANSWER.findall(completion[-_TAIL:])
-  found = last_number(answers[-1] if answers else completion)
-  wanted = last_number(str(fields["answer"]))
-  return float(found is not None and found == wanted)
-
-
-def last_number(text: str) -> Fraction | None:
-  """The last number written in the text, exactly; None where there is none, or one too long."""
-  text = text[-_TAIL:].replace("\N{MINUS SIGN}", "-").replace("*", " ").replace("\\boxed{", " ")
-  matches = _NUMBER.findall(_spaced_signs(text))
-  if not matches or len(matches[-1]) > _MOST_DIGITS:
-    return None
-  return Fraction(matches[-1].replace(",", ""))
+  found, wanted = _found(completion), last_number(str(fields["answer"]))
+  return math.nan if wanted is None else float(found == wanted)
 
 
 def closeness(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
-  """1 - |x - a| / |a|, at least 0, of the last number x and the answer a; 0 without a number.
+  """1 - |x - a| / |a|, at least 0, of the number x that `number` reads and the answer a.
 
   A slope towards `number` for a model that is seldom right. Alone it can be gamed by a good guess.
+  0 without a number; NaN where the answer holds none.
   """
-  found, wanted = last_number(completion), last_number(str(fields["answer"]))
+  found, wanted = _found(completion), last_number(str(fields["answer"]))
+  if wanted is None:
+    return math.nan
   if found is None or not wanted:
-    return float(found is not None and found == wanted)
+    return float(found == wanted)
   return float(max(1 - abs(found - wanted) / abs(wanted), Fraction(0)))
 
 
@@ -59,7 +48,10 @@ def exact(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
 
 
 def answer_format(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
-  """1 where the completion is one <think> element, then one <answer> element, and nothing else."""
+  """1 where the completion is one <think> element, then one <answer> element, and nothing else.
+
+  Neither may be empty: tags alone are no format worth a reward.
+  """
   return float(_FORMAT.fullmatch(completion) is not None)
 
 
@@ -71,6 +63,6 @@ REWARDS: dict[str, Reward] = {
 }
 
 
-def _spaced_signs(text: str) -> str:
-  """Parts a dash that joins two numbers from a sign: in 12-7 the last number is 7."""
-  return re.sub(r"(?<=[\d)])\s?[-+](?=\d)", " ", text)
+def _found(completion: str) -> Fraction | None:
+  answers = _ANSWER.findall(completion[-TAIL:])
+  return last_number(answers[-1] if answers else completion)

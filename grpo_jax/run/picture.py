@@ -93,10 +93,9 @@ def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
       x, accuracy, yerr=[down, up], color=_ORANGE, marker="o", capsize=3, label="held-out, greedy"
     )
     for place in dict.fromkeys((0, len(x) - 1)):
-      axes.annotate(
-        f"{accuracy[place]:.2f}", (x[place], accuracy[place]), (8 if place == 0 else -8, -14), color=_ORANGE,
-        textcoords="offset points", ha="left" if place == 0 else "right",
-      )  # fmt: skip
+      side, offset = ("left", 8) if place == 0 else ("right", -8)
+      label, at = f"{accuracy[place]:.2f}", (x[place], accuracy[place])
+      axes.annotate(label, at, (offset, -14), color=_ORANGE, textcoords="offset points", ha=side)
   axes.set_xlabel("step", color=_INK)
   axes.legend(frameon=False, loc="upper left", labelcolor=_INK)
   _quiet(axes)
