@@ -28,7 +28,7 @@ def resolve(name: str) -> Reward:
     raise ConfigError(
       f"no reward is called {name!r}: {hint}known are {', '.join(REWARDS)}, or 'file.py:function'"
     )
-  found = getattr(_load(name, os.path.abspath(path)), function, None)
+  found = getattr(_load(name, path), function, None)
   if not callable(found):
     raise ConfigError(f"reward {name!r}: {path} has no function {function!r}")
   return found
@@ -37,12 +37,15 @@ def resolve(name: str) -> Reward:
 def _load(name: str, path: str) -> types.ModuleType:
   """The module in a file; loaded once, however many of its functions are rewards."""
   if not path.endswith(".py") or not os.path.isfile(path):
-    raise ConfigError(f"reward {name!r}: there is no file {path} of Python code")
+    raise ConfigError(
+      f"reward {name!r}: there is no file {path}: expected a Python file ending in .py"
+    )
+  place = os.path.abspath(path)
   # The path is in the name: two files may have the same one, and processes must agree on it.
-  module_name = "grpo_jax_reward_" + hashlib.sha256(path.encode()).hexdigest()[:12]
+  module_name = "grpo_jax_reward_" + hashlib.sha256(place.encode()).hexdigest()[:12]
   if module_name in sys.modules:
     return sys.modules[module_name]
-  spec = importlib.util.spec_from_file_location(module_name, path)
+  spec = importlib.util.spec_from_file_location(module_name, place)
   assert spec is not None
   assert spec.loader is not None
   module = importlib.util.module_from_spec(spec)

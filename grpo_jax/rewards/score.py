@@ -80,10 +80,15 @@ def _one_reward(
 
 def _number(value: Any, name: str, text: str) -> float:
   """The value of a score; a NaN says that the answer cannot be scored."""
-  if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating, jax.Array)):
-    # Also what float32 cannot hold is not finite here.
-    if np.ndim(value) == 0 and abs(value) <= _LARGEST or value != value:
-      return float(value)
+  numbers = (bool, int, float, np.bool_, np.integer, np.floating, jax.Array)
+  if isinstance(value, numbers) and np.ndim(value) == 0:
+    try:
+      result = float(value)
+    except (OverflowError, TypeError):  # an int beyond any float; a complex array
+      result = math.inf
+    # What float32 cannot hold would be infinite there.
+    if math.isnan(result) or abs(result) <= _LARGEST:
+      return result
   raise TypeError(
     f"reward {name!r} returned {_shown(value)} ({type(value).__name__}) for {text[:60]!r}:"
     " expected a finite number, or NaN where it cannot score"
@@ -104,7 +109,8 @@ def _check_shapes(
   fields: Sequence[Any],
 ) -> None:
   sizes = {len(group) for group in completions}
-  if not weights or not len(prompts) == len(completions) == len(fields) or len(sizes) != 1:
+  fit = len(prompts) == len(completions) == len(fields) and len(sizes) == 1 and 0 not in sizes
+  if not weights or not fit:
     raise ValueError(
       f"{len(weights)} rewards, {len(prompts)} prompts, {len(completions)} groups of"
       f" {sorted(sizes)} answers, {len(fields)} fields: expected at least one reward, one group"

@@ -11,7 +11,9 @@ from grpo_jax.rewards import resolve, score
 
 def _own(tmp_path, body):
   path = tmp_path / "own.py"
-  path.write_text(f"import numpy as np\ndef own(prompt, completion, fields):\n  {body}\n")
+  path.write_text(
+    f"import numpy as np\nimport jax.numpy as jnp\ndef own(prompt, completion, fields):\n  {body}\n"
+  )
   return f"{path}:own"
 
 
@@ -50,8 +52,12 @@ def test_a_reward_that_always_raises_stops_the_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "value", ["None", "'1'", "float('inf')", "np.ones((1,))", "[1.0]", "np.ones((4, 1))"]
-)
+  "value",
+  [
+    "None", "'1'", "float('inf')", "np.ones((1,))", "[1.0]", "np.ones((4, 1))", "1e39", "10**400",
+    "10**5000", "jnp.ones(2)", "jnp.complex64(1)", "np.complex64(1)", "jnp.full((2,), jnp.nan)",
+  ],
+)  # fmt: skip
 def test_what_is_no_number_is_refused_with_the_answer(tmp_path, value):
   """Fault 15, Pitfall 26."""
   with pytest.raises(TypeError, match="expected a finite number") as error:
@@ -60,20 +66,72 @@ def test_what_is_no_number_is_refused_with_the_answer(tmp_path, value):
   assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("value", ["True", "1", "np.float32(1)", "np.int64(1)"])
+@pytest.mark.parametrize(
+  "value", ["True", "1", "np.float32(1)", "np.int64(1)", "np.True_", "jnp.float32(1)"]
+)
 def test_numbers_of_any_type_are_numbers(tmp_path, value):
   assert _scores({_own(tmp_path, f"return {value}"): 1.0}).total[0, 0] == 1
 
 
+def test_a_reward_cannot_end_the_run_as_if_all_were_well(tmp_path):
+  with pytest.raises(RuntimeError, match="SystemExit: 0"):
+    _scores({_own(tmp_path, "raise SystemExit(0)"): 1.0})
+
+
+def test_a_reward_cannot_change_the_task(tmp_path):
+  fields = [{"answer": "1"}]
+  score({_own(tmp_path, "return len(fields.pop('answer'))"): 1.0}, ["a"], [["1", "2"]], fields)
+  assert fields == [{"answer": "1"}]
+
+
+@pytest.mark.parametrize(
+  ("prompts", "completions"),
+  [(["a"], [["1"], ["2"]]), (["a", "b"], [["1"], ["2", "3"]]), (["a", "b"], [[], []]), ([], [])],
+)
+def test_shapes_that_do_not_fit_are_refused(prompts, completions):
+  """Pitfall 26: a short group may not pass as unscored."""
+  with pytest.raises(ValueError, match="groups of one size"):
+    score({"number": 1.0}, prompts, completions, [{"answer": "1"}] * len(completions))
+  with pytest.raises(ValueError, match="at least one reward"):
+    score({}, ["a"], [["1"]], [{"answer": "1"}])
+
+
+def test_an_error_of_several_lines_is_told_in_one(tmp_path):
+  with pytest.raises(RuntimeError) as error:
+    _scores({_own(tmp_path, "raise ValueError('one\\ntwo')"): 1.0})
+  assert str(error.value).endswith("ValueError: one two")
+
+
+def test_a_file_is_a_module_loaded_once(tmp_path):
+  """Dataclasses with postponed annotations look their module up."""
+  path = tmp_path / "own.py"
+  path.write_text(
+    "from __future__ import annotations\n"
+    "import dataclasses\n"
+    f"with open({str(tmp_path / 'loads')!r}, 'a') as file:\n  file.write('x')\n"
+    "@dataclasses.dataclass\nclass Worth:\n  value: float = 1.0\n"
+    "def one(prompt, completion, fields):\n  return Worth().value\n"
+    "def two(prompt, completion, fields):\n  return 2 * Worth().value\n"
+  )
+  scores = _scores({f"{path}:one": 1.0, f"{path}:two": 1.0})
+  np.testing.assert_array_equal(scores.total, np.full((2, 2), 3.0))
+  assert (tmp_path / "loads").read_text() == "x"
+
+
 def test_names_that_lead_nowhere(tmp_path):
-  broken = tmp_path / "broken.py"
+  broken, leaving, text = tmp_path / "broken.py", tmp_path / "leaving.py", tmp_path / "own.txt"
   broken.write_text("import nowhere_at_all")
+  leaving.write_text("raise SystemExit(0)")
+  text.write_text("")
   for name, said in [
     ("numbr", "did you mean 'number'"),
     ("nowhere.py:f", "there is no file nowhere.py"),
-    (f"{broken}:f", "fails on import"),
+    (f"{text}:f", "ending in .py"),
+    (f"{broken}:f", "fails on import: ModuleNotFoundError"),
+    (f"{leaving}:f", "fails on import: SystemExit"),
     (_own(tmp_path, "return 1").replace(":own", ":other"), "has no function 'other'"),
   ]:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=said) as error:
       resolve(name)
+    assert "\n" not in str(error.value)
   assert math.isclose(resolve("number")("", "1", {"answer": "1"}), 1)
