@@ -7,6 +7,7 @@ import pytest
 
 from grpo_jax import tasks
 from grpo_jax.config import Addition, ConfigError
+from grpo_jax.tasks import addition
 
 
 def _pair(example):
@@ -56,6 +57,50 @@ def test_an_example_says_its_sum():
       {"role": "user", "content": f"{a} + {b} ="},
     ]
     assert example.solution == example.fields["answer"] == str(a + b)
+
+
+@pytest.mark.parametrize("high", [1039, 2000, 9_999_999])
+def test_ranges_too_large_to_list_keep_the_same_promises(high):
+  config = Addition(low=1000 if high < 2000 else 5, high=high)
+  task = tasks.build(config)
+  held = {_pair(example) for example in task.held_out(100)}
+  held |= {(b, a) for a, b in held}
+  drawn = [task.sample(0, step, 500) for step in range(20)]
+  for examples in drawn:
+    pairs = {_pair(example) for example in examples}
+    assert len(pairs) == 500
+    assert not pairs & held
+    assert all(config.low <= number <= high for pair in pairs for number in pair)
+  assert drawn[3] == tasks.build(config).sample(0, 3, 500)
+  assert drawn[3] != drawn[4]
+
+
+def test_a_held_out_pair_is_not_drawn_even_where_it_is_likely(monkeypatch):
+  """Of 171 pairs of a large range, most are held out; the rest are drawn all the same."""
+  monkeypatch.setattr(addition, "_MOST_NUMBERS", 1)
+  monkeypatch.setattr(addition, "_MOST_DRAWN", 100)
+  task = tasks.build(Addition(low=3, high=20))
+  held = {_pair(e) for e in task.held_out(90)}
+  held |= {(b, a) for a, b in held}
+  assert not held & {_pair(e) for step in range(50) for e in task.sample(0, step, 20)}
+
+
+def test_the_held_out_list_is_prefixes_of_one_list():
+  task = tasks.build(Addition())
+  assert task.held_out(50) == task.held_out(200)[:50]
+  task.held_out(50)[0].fields.clear()
+  assert task.held_out(1)[0].fields["answer"]
+
+
+@pytest.mark.parametrize("question", ["{a} + {b} = {c}", "{a} {b} {", "{a} {b} {0}", "{a.x} {b}"])
+def test_a_question_that_cannot_be_filled_in_is_refused(question):
+  with pytest.raises(ConfigError, match=r"config.task.question=.*only \{a\} and \{b\}"):
+    tasks.build(Addition(question=question))
+
+
+def test_numbers_too_large_to_add_are_refused():
+  with pytest.raises(ConfigError, match=r"config\.task\.high=10"):
+    tasks.build(Addition(high=10**19))
 
 
 def test_more_problems_than_are_held_out_are_refused():

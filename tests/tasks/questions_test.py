@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Questions
+from grpo_jax.tasks.questions import _rows as _rows_of_step
 
 
 @pytest.fixture
@@ -39,6 +42,40 @@ def test_an_epoch_asks_everything_once(files):
   assert epochs[0][:10] != epochs[0][10:]
 
 
+@given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99), st.integers(0, 3))
+def test_no_step_asks_a_row_twice_while_there_are_others(total, count, step, seed):
+  """Pitfall 24: also not where one epoch ends and the next begins."""
+  rows = _rows_of_step(total, seed, step, count)
+  assert len(rows) == count
+  assert len(set(rows)) == min(total, count)
+  assert rows == _rows_of_step(total, seed, step, count)
+
+
+def test_rows_left_over_by_an_epoch_are_asked_in_others():
+  asked = {row for step in range(20) for row in _rows_of_step(7, 0, step, 4)}
+  assert asked == set(range(7))
+
+
+@pytest.mark.parametrize(
+  ("column", "answer"),
+  [
+    ("so #### 1,234", "1234"), ("a #### b #### -1,000.5", "-1000.5"), ("#### $1,000", "$1000"),
+    ("#### 1, 2, 3", "1, 2, 3"), ("no marker", "no marker"), (46, "46"), (4.5, "4.5"),
+  ],
+)  # fmt: skip
+def test_what_counts_as_the_answer(files, column, answer):
+  row = {"question": "q", "answer": column, "level": 3}
+  (example,) = tasks.build(files([row])).sample(0, 0, 1)
+  assert example.fields == {"answer": answer, "level": 3}
+  assert example.solution == str(column)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_data(files):
+  content = b'\xef\xbb\xbf{"question": "a\xe2\x80\xa8b", "answer": "1"}\r\n'
+  (example,) = tasks.build(files(content)).sample(0, 0, 1)
+  assert example.messages[-1]["content"] == "a\u2028b"
+
+
 def test_the_answer_follows_its_marker(files):
   (example,) = tasks.build(files(_rows(1))).sample(0, 0, 1)
   assert example.fields["answer"] == "1000"
@@ -52,6 +89,15 @@ def test_the_answer_follows_its_marker(files):
     (b'{"question": "a"}\n', "train.jsonl:1: expected a JSON object with text in 'question'"),
     (b"[1, 2]\n", "train.jsonl:1: expected a JSON object"),
     (b'{"question": "a", "answer": "\xff"}\n', "not UTF-8"),
+    (b'{"question": "a", "answer": "1"}\n\n{"question": "\xff"}\n', "train.jsonl:3: not UTF-8"),
+    (b'{"question": "\\ud800", "answer": "1"}\n', "train.jsonl:1: not UTF-8"),
+    (b'{"prompt": "a", "target": "1"}\n', "found 'prompt', 'target'"),
+    (b'{"question": " ", "answer": "1"}\n', "train.jsonl:1: 'question' is empty"),
+    (b'{"question": "a", "answer": "so #### "}\n', "train.jsonl:1: 'answer' is empty"),
+    (b'{"question": "a", "answer": null}\n', "train.jsonl:1: expected"),
+    (b'{"question": "a", "answer": true}\n', "train.jsonl:1: expected"),
+    (b'{"question": "a", "answer": ' + b"9" * 5000 + b"}\n", "train.jsonl:1: broken JSON"),
+    (b"[" * 100_000, "train.jsonl:1: broken JSON"),
     (b"", "no rows"),
     (b"\n\n", "no rows"),
   ],
@@ -66,5 +112,7 @@ def test_bad_files_are_one_line(files, content, said):
 def test_a_missing_file_and_an_overlap_are_refused(files):
   with pytest.raises(ConfigError, match="No such file"):
     tasks.build(Questions(train="nowhere.jsonl", held_out="nowhere.jsonl"))
+  with pytest.raises(ConfigError, match=r"problems=2, but .* has 1 questions"):
+    tasks.build(files(_rows(1))).held_out(2)
   with pytest.raises(ConfigError, match="1 questions stand in"):
     tasks.build(files(_rows(2), [{"question": " q1 ", "answer": "x"}]))
