@@ -1,12 +1,11 @@
 """Figures and samples of a run: JSON lines, one flushed line at a time, and TensorBoard events."""
 
 import json
-import logging
 import math
 import os
 from typing import Any
 
-_LOG = logging.getLogger(__name__)
+from grpo_jax.run.events import Events
 
 
 class Writer:
@@ -31,7 +30,7 @@ class Writer:
       path = os.path.join(workdir, f"{name}.jsonl")
       self._cut(path, last)
       self._files[name] = open(path, "a", encoding="utf-8")  # noqa: SIM115, open for the run
-    self._events = _Events(os.path.join(workdir, "tensorboard"), stages, stage, step)
+    self._events = Events(os.path.join(workdir, "tensorboard"), stages, stage, step)
 
   def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
     """One line: stage, step, then the figures by name; what is not finite is null."""
@@ -68,48 +67,11 @@ class Writer:
         except ValueError:
           break  # torn by a kill: nothing after it can be trusted
         if (self._stages.index(record["stage"]), record["step"]) <= last:
-          kept.append(line)
+          kept.append(line.rstrip("\n") + "\n")  # a kill can take the newline alone
     temporary = f"{path}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:
       file.writelines(kept)
     os.replace(temporary, path)
-
-
-class _Events:
-  """TensorBoard events; a convenience: that it fails is said once and stops nothing."""
-
-  def __init__(self, folder: str, stages: list[str], stage: str | None, step: int) -> None:
-    self._writers: dict[str, Any] = {}
-    try:
-      from tensorboardX import SummaryWriter
-    except ImportError:
-      _LOG.warning("no TensorBoard events: pip install 'grpo_jax[report]'")
-      return
-    logging.getLogger("tensorboardX").setLevel(logging.ERROR)
-    for index, name in enumerate(stages):
-      reached = stages.index(stage) if stage is not None else -1
-      # Earlier stages keep all they have; later ones are drawn anew.
-      purge = None if index < reached else step + 1 if index == reached else 0
-      try:
-        self._writers[name] = SummaryWriter(os.path.join(folder, name), purge_step=purge)
-      except OSError as error:
-        _LOG.warning("no TensorBoard events in %s: %s", folder, error)
-        return
-
-  def write(self, stage: str, step: int, figures: dict[str, float | None]) -> None:
-    if stage not in self._writers:
-      return
-    try:
-      for name, value in figures.items():
-        if value is not None:
-          self._writers[stage].add_scalar(name, value, step)
-    except OSError as error:
-      _LOG.warning("no more TensorBoard events: %s", error)
-      self._writers.clear()
-
-  def close(self) -> None:
-    for writer in self._writers.values():
-      writer.close()
 
 
 def _finite(value: float) -> float | None:
