@@ -4,8 +4,12 @@ import math
 import re
 from collections.abc import Sequence
 
-# Escape sequences and control characters, which a model can write and a terminal would obey.
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x09\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
+# Escape sequences, control characters, breaks and turns of the line, which a model can write and a
+# terminal would obey.
+_CONTROL = re.compile(
+  r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x09\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]"
+  r"|[\u2028-\u202e\u2066-\u2069]"
+)
 _LONGEST = 90
 
 

@@ -23,7 +23,8 @@ def rollout_figures(rollout: Rollout, scores: Scores, advantages: np.ndarray) ->
   lengths = mask.sum(axis=-1)
   figures = {
     "reward/mean": _nanmean(scores.total),
-    "reward/std": _nanmean(scores.total**2 - _nanmean(scores.total) ** 2) ** 0.5,
+    # Not from the mean square: rounding can leave that below the square of the mean.
+    "reward/std": _nanmean((scores.total - _nanmean(scores.total)) ** 2) ** 0.5,
     "reward/unscored": float(np.isnan(scores.total).mean()),
     "length/mean": float(lengths.mean()),
     "length/max": float(lengths.max()),

@@ -36,12 +36,16 @@ def learning_curve(metrics_path: str, out_png: str) -> None:
   grid = figure.add_gridspec(2, len(_SMALL), height_ratios=[2.2, 1])
   large = figure.add_subplot(grid[0, :])
   _draw_scores(large, lines)
-  _draw_stages(large, boundaries)
+  _draw_stages(large, boundaries, names=True)
+  if large.get_legend_handles_labels()[0]:  # outside, where it can cover no curve
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=_INK)
   for column, (name, title) in enumerate(_SMALL):
-    axes = figure.add_subplot(grid[1, column])
+    axes = figure.add_subplot(grid[1, column], xlim=large.get_xlim())
     points = _series(lines, name)
     axes.plot(*points, color=_INK, linewidth=1)
     axes.set_title(title, fontsize=9, loc="left", color=_INK)
+    axes.yaxis.set_major_formatter("{x:g}")
+    _draw_stages(axes, boundaries, names=False)
     _quiet(axes)
   figure.savefig(out_png, dpi=130)
   pyplot.close(figure)
@@ -92,19 +96,19 @@ def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
     axes.errorbar(
       x, accuracy, yerr=[down, up], color=_ORANGE, marker="o", capsize=3, label="held-out, greedy"
     )
-    for place in dict.fromkeys((0, len(x) - 1)):
-      side, offset = ("left", 8) if place == 0 else ("right", -8)
+    for place, side, offset in ((0, "right", -8), (-1, "left", 8))[-len(x) :]:
       label, at = f"{accuracy[place]:.2f}", (x[place], accuracy[place])
-      axes.annotate(label, at, (offset, -14), color=_ORANGE, textcoords="offset points", ha=side)
+      style = {"color": _ORANGE, "textcoords": "offset points", "ha": side, "va": "center"}
+      axes.annotate(label, at, (offset, 0), **style)
   axes.set_xlabel("step", color=_INK)
-  axes.legend(frameon=False, loc="upper left", labelcolor=_INK)
   _quiet(axes)
 
 
-def _draw_stages(axes: Any, boundaries: list[tuple[str, float]]) -> None:
+def _draw_stages(axes: Any, boundaries: list[tuple[str, float]], *, names: bool) -> None:
   for name, start in boundaries[: None if len(boundaries) > 1 else 0]:
     axes.axvline(start, color=_MUTED, linewidth=1, linestyle=":")
-    axes.text(start, 1.01, f" {name}", transform=axes.get_xaxis_transform(), color=_MUTED)
+    if names:
+      axes.text(start, 1.01, f" {name}", transform=axes.get_xaxis_transform(), color=_MUTED)
 
 
 def _quiet(axes: Any) -> None:

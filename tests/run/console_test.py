@@ -1,0 +1,97 @@
+"""What a person sees: plain text on a line of its own, whatever a model wrote."""
+
+import math
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpo_jax.run import console
+
+_ALL = {
+  "reward/mean": 0.5, "loss/sft": 0.25, "length/mean": 12.0, "policy/entropy": 1.5,
+  "policy/kl_old": 0.001, "policy/kl_ref": 0.002, "train/grad_norm": 0.75, "train/lr": 3e-5,
+  "time/tokens_per_s": 1234.5, "time/step_s": 2.0,
+}  # fmt: skip
+
+
+def test_a_step_has_its_figures():
+  assert console.step_line("grpo", 7, 100, _ALL, 200) == (
+    "grpo   7/100  reward 0.50  loss 0.2500  len 12.0  entropy 1.50  kl 0.0010  kl_ref 0.0020"
+    "  grad 0.75  lr 3.0e-05  1234 tok/s 2.0s  left 3m20s"
+  )
+
+
+def test_figures_that_are_missing_or_nan_are_left_out():
+  assert console.step_line("sft", 1, 9, {}, 5) == "sft 1/9  left 5s"
+  figures = {"reward/mean": math.nan, "train/lr": 1e-3, "unknown": 1.0}
+  assert console.step_line("sft", 1, 9, figures, 5) == "sft 1/9  lr 1.0e-03  left 5s"
+
+
+@pytest.mark.parametrize(
+  ("text", "seen"),
+  [
+    ("plain", "plain"),
+    ("two\nlines", "two⏎lines"),
+    ("\x1b[31mred\x1b[0m", "red"),
+    ("\x1b[2J\x1b[1;1Hgone", "gone"),
+    ("\x1b]0;title\x07", "]0;title"),
+    ("\x9b31mred", "31mred"),
+    ("back\b\b\b\bover\r", "backover"),
+    ("\ud800lone", "lone"),
+    ("x" * 90, "x" * 90),
+    ("x" * 91, "x" * 89 + "…"),
+    ("x" * 1_000_000, "x" * 89 + "…"),
+    ("\x1b[31m" * 1000, ""),
+  ],
+)
+def test_text_of_a_model_cannot_command_the_terminal(text, seen):
+  assert console.shown(text) == seen
+
+
+@given(st.text(st.characters(), max_size=200) | st.text("\x1b[0;31mK\x9b?\n\u202e a", max_size=200))
+def test_no_text_leaves_its_line(text):
+  seen = console.shown(text)
+  assert len(seen) <= 90
+  assert seen.splitlines() in ([], [seen])
+  assert not [c for c in seen if unicodedata.category(c) in ("Cc", "Cs")]
+  assert not re.search("[\u202a-\u202e\u2066-\u2069]", seen)
+  seen.encode()
+
+
+def test_a_sample_shows_the_best_and_the_worst_answer():
+  block = console.sample_block("2 + 2?", ["3", "4", "five\n"], [0.0, 1.0, -0.5], [-0.1, 1.2, -1.1])
+  assert block.splitlines() == [
+    "  prompt  2 + 2?",
+    "  best    1.00 (advantage +1.20)  4",
+    "  worst   -0.50 (advantage -1.10)  five⏎",
+  ]
+
+
+def test_an_answer_without_a_score_is_the_worst():
+  nan = math.nan
+  lines = console.sample_block("q", ["a", "b", "c"], [0.5, nan, 0.2], [1.0, 0.0, -1.0]).splitlines()
+  assert lines[1].endswith("  a")
+  assert lines[2].endswith("  b")
+  assert console.sample_block("q", ["a", "b"], [nan, nan], [0.0, 0.0]).count("nan") == 2
+
+
+@pytest.mark.parametrize(
+  ("seconds", "text"),
+  [(0, "0s"), (59.4, "59s"), (59.6, "1m00s"), (200, "3m20s"), (3599.9, "1h00m"), (7500, "2h05m")],
+)
+def test_durations(seconds, text):
+  assert console.duration(seconds) == text
+
+
+def test_the_end_says_how_it_went_and_where_it_is():
+  text = console.closing("runs/a", 0.1234, 0.9, "runs/a/learning_curve.png")
+  assert "held-out accuracy 0.123 -> 0.900" in text
+  assert "runs/a/learning_curve.png" in text
+  assert "runs/a/samples.jsonl" in text
+  assert "tensorboard --logdir runs/a" in text
+  assert "learning curve" not in console.closing("runs/a", 0.1, 0.9, None)
+  line = console.evaluation_line("grpo", 20, 0.5, 200)
+  assert line == "grpo after step 20: held-out accuracy 0.500 on 200 problems"
