@@ -75,19 +75,15 @@ def _assert_close(left, right, atol=2e-6):
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), left, right)
 
 
-@pytest.mark.parametrize("preset", sorted(config.PRESETS))
+# One of each aggregation: a preset more is half a minute of compiling.
+@pytest.mark.parametrize("preset", ["grpo", "grpo_verl", "dr_grpo"])
 def test_any_split_gives_the_same_gradient(preset):
   """Pitfall 7: denominators are of the whole batch, not of a micro-batch or a device."""
   loss = config.PRESETS[preset].loss
   batch = _batch()
   whole, figures = _update(batch, loss)
   _assert_close(whole, _direct(batch, loss))
-  splits = [
-    (2, Devices(1, None)),
-    (4, Devices(1, None)),
-    (1, Devices(4, "d")),
-    (2, Devices(2, "d")),
-  ]
+  splits = [(2, Devices(1, None)), (4, Devices(1, None)), (1, Devices(4, "d"))]
   for parts, devices in splits:
     params, split_figures = _update(batch, loss, parts, devices)
     _assert_close(whole, params)
