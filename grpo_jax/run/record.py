@@ -38,16 +38,23 @@ def claim(workdir: str, experiment: Experiment) -> Any:
     raise ConfigError(
       f"--workdir={workdir}: another run is using it: wait for it, or name another folder"
     ) from None
-  _write_or_compare(os.path.join(workdir, "config.json"), workdir, experiment)
+  try:
+    _write_or_compare(os.path.join(workdir, "config.json"), workdir, experiment)
+  except BaseException:
+    lock.close()  # in a notebook the process goes on
+    raise
   return lock
 
 
 def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
   config = json.loads(json.dumps(dataclasses.asdict(experiment)))
   if os.path.exists(path):
-    with open(path, encoding="utf-8") as file:
-      before = json.load(file)["config"]
+    before = _read(path)
     changed = sorted(_differences(before, config, "config"))
+    # Stages run in their order, which a comparison of dicts does not see.
+    orders = list(before.get("stages", {})), list(config["stages"])
+    if not changed and orders[0] != orders[1]:
+      changed = [f"config.stages was {orders[0]}, now {orders[1]}"]
     if changed:
       raise ConfigError(
         f"--workdir={workdir} holds a run of another config; {'; '.join(changed[:5])}: resume with"
@@ -58,6 +65,17 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
   with open(temporary, "w", encoding="utf-8") as file:
     json.dump({"config": config} | environment(), file, indent=2)
   os.replace(temporary, path)
+
+
+def _read(path: str) -> dict[str, Any]:
+  try:
+    with open(path, encoding="utf-8") as file:
+      return dict(json.load(file)["config"])
+  except (OSError, ValueError, TypeError, KeyError) as error:
+    raise ConfigError(
+      f"{path} cannot be read ({type(error).__name__}: {error}): it was not written by a run; name"
+      " another folder"
+    ) from error
 
 
 def environment() -> dict[str, Any]:

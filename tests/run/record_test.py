@@ -1,0 +1,115 @@
+"""The run folder: one run at a time, of one config."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from grpo_jax import config
+from grpo_jax.run.record import claim
+from tests.config.helpers import experiment
+
+
+def _refused(folder, run):
+  with pytest.raises(config.ConfigError) as error:
+    claim(str(folder), run).close()
+  line = str(error.value)
+  assert str(folder) in line
+  assert "\n" not in line
+  return line
+
+
+def test_a_new_folder_says_what_ran_in_it(tmp_path):
+  folder = tmp_path / "runs" / "first"
+  claim(str(folder), experiment(seed=5)).close()
+  record = json.loads((folder / "config.json").read_text())
+  assert record["config"]["seed"] == 5
+  assert record["config"]["stages"]["grpo"]["rollout"]["group_size"] == 8
+  assert record["versions"]["numpy"][0].isdigit()
+  assert record["versions"]["python"] == sys.version.split()[0]
+  assert record["devices"]
+  assert record["git_commit"]
+  assert not (folder / "config.json.tmp").exists()
+
+
+def test_the_same_config_resumes_and_leaves_the_record_alone(tmp_path):
+  claim(str(tmp_path), experiment()).close()
+  path = tmp_path / "config.json"
+  record = json.loads(path.read_text()) | {"git_commit": "of the first start"}
+  path.write_text(json.dumps(record))
+  claim(str(tmp_path), experiment()).close()
+  assert json.loads(path.read_text()) == record
+
+
+def test_a_folder_is_one_run_s_until_its_process_ends(tmp_path):
+  code = (
+    "import sys; from grpo_jax.run.record import claim;"
+    " from tests.config.helpers import experiment;"
+    " lock = claim(sys.argv[1], experiment()); print('held', flush=True); sys.stdin.read()"
+  )
+  process = subprocess.Popen(
+    [sys.executable, "-c", code, str(tmp_path)],
+    cwd=pathlib.Path(__file__).parents[2],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  assert process.stdout is not None
+  assert process.stdout.readline() == "held\n"
+  assert "another run is using it" in _refused(tmp_path, experiment())
+  process.kill()
+  process.communicate()
+  claim(str(tmp_path), experiment()).close()
+
+
+@pytest.mark.parametrize(
+  ("changed", "said"),
+  [
+    (experiment(seed=1), "config.seed was 0, now 1"),
+    (experiment(config.GRPO(steps=7)), "config.stages.grpo.steps was 100, now 7"),
+    (experiment(config.GRPO(rewards={"exact": 1.0})), "config.stages.grpo.rewards.exact was None"),
+    (experiment(task=config.Addition(high=9)), "config.task.high was 99, now 9"),
+  ],
+)
+def test_another_config_is_refused_by_its_fields(tmp_path, changed, said):
+  claim(str(tmp_path), experiment()).close()
+  line = _refused(tmp_path, changed)
+  assert "holds a run of another config" in line
+  assert said in line
+  claim(str(tmp_path), experiment()).close()  # the lock was let go
+
+
+def test_stages_in_another_order_are_another_config(tmp_path):
+  stages = {"sft": config.SFT(), "grpo": config.GRPO()}
+  claim(str(tmp_path), experiment(stages=stages)).close()
+  line = _refused(tmp_path, experiment(stages=dict(reversed(stages.items()))))
+  assert "config.stages was ['sft', 'grpo'], now ['grpo', 'sft']" in line
+
+
+def test_many_changes_are_still_one_short_line(tmp_path):
+  claim(str(tmp_path), experiment()).close()
+  changed = experiment(
+    config.GRPO(steps=1, minibatches=2, epochs=3, rewards={"exact": 2.0}), seed=9
+  )
+  assert _refused(tmp_path, changed).count("was") == 5
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+  (tmp_path / "file").write_text("")
+  assert "cannot be written" in _refused(tmp_path / "file" / "run", experiment())
+  assert "cannot be written" in _refused(tmp_path / "file", experiment())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_refused(tmp_path):
+  tmp_path.chmod(0o500)
+  assert "cannot be written: Permission denied" in _refused(tmp_path, experiment())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_record_that_cannot_be_read_is_one_line(tmp_path, content):
+  (tmp_path / "config.json").write_text(content)
+  assert "config.json cannot be read" in _refused(tmp_path, experiment())
