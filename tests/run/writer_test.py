@@ -138,15 +138,8 @@ def _scalars(folder):
   return shown
 
 
-def _aged(folder):
-  """The files of events renamed: a name is a second's, and a real resume comes later."""
-  for path in folder.glob("tensorboard/*/events.*"):
-    path.rename(path.with_name("events.out.tfevents.0000000001.host"))
-
-
 def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
   _interrupted(tmp_path)
-  _aged(tmp_path)
   writer = Writer(str(tmp_path), _STAGES, "grpo", 2)
   _write(writer, "grpo", [3, 4])
   writer.write_metrics("grpo", 5, {"loss": math.nan})
@@ -158,7 +151,6 @@ def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
 
 def test_tensorboard_forgets_the_later_stage_when_an_earlier_one_resumes(tmp_path):
   _interrupted(tmp_path)
-  _aged(tmp_path)
   Writer(str(tmp_path), _STAGES, "sft", 1).close()
   assert _scalars(tmp_path / "tensorboard" / "sft") == {"loss": [(0, 0), (1, 0.1)]}
   assert not any(_scalars(tmp_path / "tensorboard" / "grpo").values())
