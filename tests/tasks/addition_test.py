@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grpo_jax import tasks
 from grpo_jax.config import Addition, ConfigError
@@ -23,6 +25,28 @@ def test_held_out_pairs_are_never_trained_on_in_either_order():
   }
   assert not held & trained
   assert len(trained) > 100
+
+
+@settings(max_examples=40)
+@given(
+  low=st.integers(0, 50),
+  size=st.integers(3, 40),
+  seed=st.integers(0, 2**31 - 1),
+  step=st.integers(0),
+)
+def test_whatever_the_range_and_the_seed_what_is_held_out_is_not_asked(low, size, seed, step):
+  """All that can be held out, against as many prompts as there are to train on, and one more."""
+  task = tasks.build(Addition(low=low, high=low + size - 1))
+  most = size * (size + 1) // 2 // 4
+  held = {_pair(example) for example in task.held_out(most)}
+  assert len(held | {(b, a) for a, b in held}) == len(held) + sum(a != b for a, b in held)
+  left = size * size - len(held | {(b, a) for a, b in held})
+  trained = [_pair(example) for example in task.sample(seed, step, left)]
+  assert len(set(trained)) == left
+  assert not set(trained) & (held | {(b, a) for a, b in held})
+  assert len(task.sample(seed, step, left + 1)) == left + 1
+  with pytest.raises(ConfigError):
+    task.held_out(most + 1)
 
 
 def test_a_step_is_a_function_of_its_arguments():

@@ -1,6 +1,8 @@
 """Questions of one's own: every fault names its file and line."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -40,6 +42,18 @@ def test_an_epoch_asks_everything_once(files):
   for questions in epochs:
     assert sorted(questions[:10]) == sorted(questions[10:]) == [f"q{i}" for i in range(10)]
   assert epochs[0][:10] != epochs[0][10:]
+
+
+def test_a_step_is_the_same_in_another_process(files):
+  config = files(_rows(30))
+  code = (
+    "import sys; from grpo_jax import config, tasks;"
+    " task = tasks.build(config.Questions(train=sys.argv[1], held_out=sys.argv[2]));"
+    " print([example.messages for example in task.sample(4, 7, 5)])"
+  )
+  command = [sys.executable, "-c", code, config.train, config.held_out]
+  output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+  assert output.strip() == str([e.messages for e in tasks.build(config).sample(4, 7, 5)])
 
 
 @given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99), st.integers(0, 3))
