@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 
 # Escape sequences, control characters, breaks and turns of the line, which a model can write and a
@@ -16,27 +17,49 @@ _LONGEST = 90
 def step_line(
   stage: str, step: int, steps: int, figures: dict[str, float], seconds_left: float
 ) -> str:
-  """One line a step: what is there of reward, length, entropy, KL, loss, rate, speed, time left."""
+  """One line a step, in columns: what there is of reward, length, entropy H, KL, speed, time left.
+
+  Of two KLs the one to the reference is shown. A figure without a value is a dash.
+  """
+  hidden = "policy/kl_old" if "policy/kl_ref" in figures else ""
   parts = [f"{stage} {step:>{len(str(steps))}}/{steps}"]
-  for name, label, form in _COLUMNS:
-    value = figures.get(name)
-    if value is not None and not math.isnan(value):
-      parts.append(f"{label} {value:{form}}")
+  parts += [
+    f"{label} {_column(figures[name], width, form)}"
+    for name, label, width, form in _COLUMNS
+    if name in figures and name != hidden
+  ]
   if "time/tokens_per_s" in figures:
-    parts.append(f"{figures['time/tokens_per_s']:.0f} tok/s {figures['time/step_s']:.1f}s")
+    parts.append(f"{_short(figures['time/tokens_per_s']):>4} tok/s")
+  if "time/step_s" in figures:
+    parts.append(f"{_column(figures['time/step_s'], 5, '.1f')}s")
   return "  ".join([*parts, f"left {duration(seconds_left)}"])
 
 
+# (figure, label, width of the widest usual value, format)
 _COLUMNS = (
-  ("reward/mean", "reward", ".2f"),
-  ("loss/sft", "loss", ".4f"),
-  ("length/mean", "len", "4.1f"),
-  ("policy/entropy", "entropy", ".2f"),
-  ("policy/kl_old", "kl", ".4f"),
-  ("policy/kl_ref", "kl_ref", ".4f"),
-  ("train/grad_norm", "grad", ".2f"),
-  ("train/lr", "lr", ".1e"),
+  ("reward/mean", "reward", 5, ".2f"),
+  ("loss/sft", "loss", 6, ".4f"),
+  ("length/mean", "len", 5, ".1f"),
+  ("policy/entropy", "H", 4, ".2f"),
+  ("policy/kl_old", "KL", 6, ".4f"),
+  ("policy/kl_ref", "KL", 6, ".4f"),
+  ("train/grad_norm", "grad", 5, ".2f"),
+  ("train/lr", "lr", 7, ".1e"),
 )
+
+
+def _column(value: float, width: int, form: str) -> str:
+  return f"{'-' if math.isnan(value) else format(value, form):>{width}}"
+
+
+def _short(count: float) -> str:
+  """As 58, 1.2k, 12k or 3.4M."""
+  if not math.isfinite(count):
+    return "-"
+  for size, unit in ((1e6, "M"), (1e3, "k")):
+    if round(count) >= size:
+      return f"{count / size:.{int(count < 9.95 * size)}f}{unit}"
+  return f"{count:.0f}"
 
 
 def sample_block(
@@ -64,7 +87,7 @@ def closing(workdir: str, before: float, after: float, picture: str | None) -> s
     f"run folder        {workdir}",
     *([f"learning curve    {picture}"] if picture else []),
     f"samples           {workdir}/samples.jsonl",
-    "next              tensorboard --logdir " + workdir,
+    f"next              tensorboard --logdir {shlex.quote(workdir)}",
     "                  python -m experiments.train --config=FILE --workdir=OTHER_FOLDER"
     " --config.FIELD=VALUE",
   ]
@@ -73,13 +96,16 @@ def closing(workdir: str, before: float, after: float, picture: str | None) -> s
 
 def shown(text: str) -> str:
   """Text of a model on one line that a terminal can be given: no control codes, not too long."""
-  text = _CONTROL.sub("", text[: 4 * _LONGEST]).replace("\n", "⏎")
+  text = text[: 4 * _LONGEST].replace("\t", " ").replace("\n", "⏎")
+  text = _CONTROL.sub("", text)
   return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def duration(seconds: float) -> str:
-  """As 45s, 3m20s or 2h05m."""
-  minutes, rest = divmod(round(seconds), 60)
+  """As 45s, 3m20s or 2h05m; a dash where it is not known."""
+  if not math.isfinite(seconds):
+    return "-"
+  minutes, rest = divmod(max(round(seconds), 0), 60)
   hours, minutes = divmod(minutes, 60)
   if hours:
     return f"{hours}h{minutes:02}m"

@@ -17,24 +17,56 @@ _ALL = {
 }  # fmt: skip
 
 
+def _without(name):
+  return {key: value for key, value in _ALL.items() if key != name}
+
+
 def test_a_step_has_its_figures():
   assert console.step_line("grpo", 7, 100, _ALL, 200) == (
-    "grpo   7/100  reward 0.50  loss 0.2500  len 12.0  entropy 1.50  kl 0.0010  kl_ref 0.0020"
-    "  grad 0.75  lr 3.0e-05  1234 tok/s 2.0s  left 3m20s"
+    "grpo   7/100  reward  0.50  loss 0.2500  len  12.0  H 1.50  KL 0.0020  grad  0.75"
+    "  lr 3.0e-05  1.2k tok/s    2.0s  left 3m20s"
   )
+  assert "  KL 0.0010  " in console.step_line("grpo", 7, 100, _without("policy/kl_ref"), 200)
 
 
-def test_figures_that_are_missing_or_nan_are_left_out():
+def test_lines_of_a_run_stand_in_columns_of_an_ordinary_terminal():
+  early = _without("loss/sft") | {"reward/mean": -0.25, "train/grad_norm": 12.5, "length/mean": 512}
+  late = _without("loss/sft") | {"time/step_s": 112.9, "policy/entropy": math.nan}
+  lines = [
+    console.step_line("grpo", 9, 100, early, 45), console.step_line("grpo", 100, 100, late, 7500)
+  ]  # fmt: skip
+  assert lines[0].index("left") == lines[1].index("left")
+  assert lines[0].index("lr") == lines[1].index("lr")
+  assert max(map(len, lines)) <= 112
+
+
+def test_figures_that_are_missing_are_left_out_and_nan_is_a_dash():
   assert console.step_line("sft", 1, 9, {}, 5) == "sft 1/9  left 5s"
   figures = {"reward/mean": math.nan, "train/lr": 1e-3, "unknown": 1.0}
-  assert console.step_line("sft", 1, 9, figures, 5) == "sft 1/9  lr 1.0e-03  left 5s"
+  assert console.step_line("sft", 1, 9, figures, 5) == "sft 1/9  reward     -  lr 1.0e-03  left 5s"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0, 1e30])
+def test_no_figure_breaks_the_line(value):
+  line = console.step_line("grpo", 1, 9, dict.fromkeys(_ALL, value), value)
+  assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+  ("count", "text"),
+  [(0.4, "0"), (58.2, "58"), (999.6, "1.0k"), (1234, "1.2k"), (9949, "9.9k"), (9960, "10k"),
+   (123_456, "123k"), (3.4e6, "3.4M")],
+)  # fmt: skip
+def test_tokens_are_shortened(count, text):
+  assert f" {text} tok/s" in console.step_line("a", 1, 1, {"time/tokens_per_s": count}, 0)
 
 
 @pytest.mark.parametrize(
   ("text", "seen"),
   [
     ("plain", "plain"),
-    ("two\nlines", "two⏎lines"),
+    ("two\nlines\r\n", "two⏎lines⏎"),
+    ("a\tb", "a b"),
     ("\x1b[31mred\x1b[0m", "red"),
     ("\x1b[2J\x1b[1;1Hgone", "gone"),
     ("\x1b]0;title\x07", "]0;title"),
@@ -80,7 +112,17 @@ def test_an_answer_without_a_score_is_the_worst():
 
 @pytest.mark.parametrize(
   ("seconds", "text"),
-  [(0, "0s"), (59.4, "59s"), (59.6, "1m00s"), (200, "3m20s"), (3599.9, "1h00m"), (7500, "2h05m")],
+  [
+    (math.nan, "-"),
+    (math.inf, "-"),
+    (-3, "0s"),
+    (0, "0s"),
+    (59.4, "59s"),
+    (59.6, "1m00s"),
+    (200, "3m20s"),
+    (3599.9, "1h00m"),
+    (7500, "2h05m"),
+  ],
 )
 def test_durations(seconds, text):
   assert console.duration(seconds) == text
@@ -92,6 +134,7 @@ def test_the_end_says_how_it_went_and_where_it_is():
   assert "runs/a/learning_curve.png" in text
   assert "runs/a/samples.jsonl" in text
   assert "tensorboard --logdir runs/a" in text
+  assert "--logdir 'my runs/a'" in console.closing("my runs/a", 0.1, 0.9, None)
   assert "learning curve" not in console.closing("runs/a", 0.1, 0.9, None)
   line = console.evaluation_line("grpo", 20, 0.5, 200)
   assert line == "grpo after step 20: held-out accuracy 0.500 on 200 problems"
