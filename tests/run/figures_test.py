@@ -32,7 +32,7 @@ def _rollout(lengths, T=4, finished=None, logprob=-0.5):
 def test_figures_by_hand():
   rollout = _rollout([[1, 4], [2, 3]], finished=[[True, False], [True, True]])
   scores = _scores([[1.0, 0.0], [0.5, 0.5]], number=[[1, 0], [0, 0]], format=[[0, 0], [1, 1]])
-  assert rollout_figures(rollout, scores, np.array([[1.0, -1.0], [0.0, 0.0]])) == {
+  assert rollout_figures(rollout, scores, np.array([[1.0, 0.0], [0.0, 0.0]])) == {
     "reward/mean": 0.5,
     "reward/std": pytest.approx(math.sqrt((0.25 + 0.25) / 4)),
     "reward/unscored": 0.0,
