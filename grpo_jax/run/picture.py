@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-_INK, _MUTED, _GRID = "#1f2933", "#9aa5b1", "#e4e7eb"
+_INK, _MUTED, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 _BLUE, _ORANGE = "#2266cc", "#d9720f"
 # (metric, title) of the small panels
 _SMALL = (
@@ -14,6 +14,8 @@ _SMALL = (
   ("train/lr", "learning rate"),
 )
 _SMOOTHED = 10  # steps in the running mean
+# Stages whose learning rates differ by more than this share a logarithmic axis.
+_FAR_APART = 10
 
 
 def learning_curve(metrics_path: str, out_png: str) -> None:
@@ -44,6 +46,10 @@ def learning_curve(metrics_path: str, out_png: str) -> None:
     points = _series(lines, name)
     axes.plot(*points, color=_INK, linewidth=1)
     axes.set_title(title, fontsize=9, loc="left", color=_INK)
+    if name == "train/lr" and (lowest := _far_apart(lines, name)):
+      axes.set_yscale("log")
+      axes.set_ylim(bottom=lowest / 100)  # a decay to 0 has no end on this axis
+      axes.minorticks_off()
     axes.yaxis.set_major_formatter("{x:g}")
     _draw_stages(axes, boundaries, names=False)
     _quiet(axes)
@@ -61,8 +67,8 @@ def wilson(share: float, count: float) -> tuple[float, float]:
 
 def _read(path: str) -> tuple[list[dict[str, Any]], list[tuple[str, float]]]:
   """The lines, each with its place `x` on the axis, and where each stage begins."""
-  with open(path, encoding="utf-8") as file:
-    lines = [json.loads(line) for line in file]
+  with open(path, encoding="utf-8", errors="replace") as file:
+    lines = [line for line in map(_parsed, file) if line is not None]
   boundaries: list[tuple[str, float]] = []
   start = end = 0
   for line in lines:
@@ -72,6 +78,24 @@ def _read(path: str) -> tuple[list[dict[str, Any]], list[tuple[str, float]]]:
     line["x"] = start + line["step"]
     end = max(end, line["x"])
   return lines, boundaries
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+  """A line of figures; None where a kill has torn it: a picture of the others is worth having."""
+  try:
+    line = json.loads(text)
+    return line if isinstance(line["step"], int) and isinstance(line["stage"], str) else None
+  except (ValueError, KeyError, TypeError):
+    return None
+
+
+def _far_apart(lines: list[dict[str, Any]], name: str) -> float:
+  """The lowest of the stages' peaks where they differ a lot, else 0."""
+  peaks: dict[str, float] = {}
+  for line in lines:
+    peaks[line["stage"]] = max(peaks.get(line["stage"], 0.0), line.get(name) or 0.0)
+  positive = [peak for peak in peaks.values() if peak > 0]
+  return min(positive) if positive and max(positive) > _FAR_APART * min(positive) else 0.0
 
 
 def _series(lines: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
@@ -89,13 +113,17 @@ def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
     )
   x, accuracy = _series(lines, "eval/accuracy")
   if x:
-    counts = _series(lines, "eval/problems")[1]
-    ends = [wilson(share, count) for share, count in zip(accuracy, counts, strict=True)]
+    counts = [n.get("eval/problems") for n in lines if n.get("eval/accuracy") is not None]
+    ends = [
+      wilson(share, count) if count else (share, share)
+      for share, count in zip(accuracy, counts, strict=True)
+    ]
     down = [max(share - low, 0) for share, (low, _) in zip(accuracy, ends, strict=True)]
     up = [max(high - share, 0) for share, (_, high) in zip(accuracy, ends, strict=True)]
     axes.errorbar(
-      x, accuracy, yerr=[down, up], color=_ORANGE, marker="o", capsize=3, label="held-out, greedy"
-    )
+      x, accuracy, yerr=[down, up], color=_ORANGE, marker="o", capsize=3, linestyle=(0, (2, 3)),
+      label="held-out accuracy, greedy, and its 95 % interval",
+    )  # fmt: skip
     for place, side, offset in ((0, "right", -8), (-1, "left", 8))[-len(x) :]:
       label, at = f"{accuracy[place]:.2f}", (x[place], accuracy[place])
       style = {"color": _ORANGE, "textcoords": "offset points", "ha": side, "va": "center"}

@@ -68,6 +68,36 @@ def test_stages_stand_one_after_the_other(tmp_path):
   assert [line["x"] for line in lines] == [0, 1, 2, 3, 4, 5, 5, 5, *range(6, 18), 17]
 
 
+def test_a_torn_line_costs_itself_only(tmp_path):
+  pytest.importorskip("matplotlib")
+  path = tmp_path / "metrics.jsonl"
+  path.write_bytes(
+    b"".join(json.dumps(line).encode() + b"\n" for line in _GRPO)
+    + b'[]\n{"stage": 1, "step": 2}\n{"step": 3}\n\xff\n{"stage": "grpo", "ste'
+  )
+  assert len(picture._read(str(path))[0]) == len(_GRPO)
+  picture.learning_curve(str(path), str(tmp_path / "curve.png"))
+  assert (tmp_path / "curve.png").stat().st_size > 0
+
+
+def test_an_accuracy_on_an_unknown_number_of_problems_has_no_interval(tmp_path):
+  pytest.importorskip("matplotlib")
+  lines = [*_GRPO, {"stage": "grpo", "step": 12, "eval/accuracy": 0.5, "eval/problems": None}]
+  picture.learning_curve(_file(tmp_path, lines), str(tmp_path / "curve.png"))
+  assert (tmp_path / "curve.png").stat().st_size > 0
+
+
+def test_learning_rates_far_apart_are_both_to_be_seen():
+  def lines(lr):
+    return [{"stage": "sft", "train/lr": 0.0}, {"stage": "sft", "train/lr": 1e-3}, lr]
+
+  assert picture._far_apart(lines({"stage": "grpo", "train/lr": 2e-5}), "train/lr")
+  assert not picture._far_apart(lines({"stage": "grpo", "train/lr": 2e-4}), "train/lr")
+  assert not picture._far_apart(lines({"stage": "sft", "train/lr": 1e-6}), "train/lr")
+  assert not picture._far_apart(lines({"stage": "grpo", "train/lr": None}), "train/lr")
+  assert not picture._far_apart([], "train/lr")
+
+
 def test_null_is_left_out_of_a_line(tmp_path):
   lines, _ = picture._read(
     _file(tmp_path, [{"stage": "a", "step": i, "y": y} for i, y in enumerate((1, None, 0))])
