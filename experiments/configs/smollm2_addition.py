@@ -23,7 +23,7 @@ def get_config() -> config.Experiment:
     checkpoint=config.Checkpoint(every=20, keep=1),
     stages={
       "grpo": config.GRPO(
-        steps=45,
+        steps=50,
         rollout=config.Rollout(prompts=8, group_size=8, max_tokens=12),
         optimizer=config.Optimizer(lr=2e-5, min_lr=2e-6, warmup_steps=3, micro_batches=2),
         rewards={"number": 1.0},

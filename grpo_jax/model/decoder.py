@@ -8,6 +8,7 @@ from flax import nnx
 
 from grpo_jax.config import Architecture, RopeScaling
 from grpo_jax.model.attention import rotate
+from grpo_jax.model.linear import linear, swiglu
 
 # (query [P,X,N,H], key [P,X,K,H], value [P,X,K,H]) -> mixed values [P,X,N,H]
 Mixer = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -71,16 +72,15 @@ class Layer(nnx.Module):
     """x [P,X,D] -> [P,X,D]; `turn` applies the rotary embedding, `mix` attends."""
     x = x + self._attention(x, turn, mix)
     y = rms_norm(x, self.ffn_norm[...], self.architecture.norm_eps)
-    gated = jax.nn.silu(self._linear("pxd,df->pxf", y, self.gate))
-    gated *= self._linear("pxd,df->pxf", y, self.up)
-    return x + self._linear("pxf,fd->pxd", gated, self.down)
+    gated = swiglu(self._linear(y, self.gate), self._linear(y, self.up))
+    return x + self._linear(gated, self.down)
 
   def _attention(self, x: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
     a = self.architecture
     y = rms_norm(x, self.attention_norm[...], a.norm_eps)
-    query = self._linear("pxd,dnh->pxnh", y, self.query)
-    key = self._linear("pxd,dkh->pxkh", y, self.key)
-    value = self._linear("pxd,dkh->pxkh", y, self.value)
+    query = self._linear(y, self.query)
+    key = self._linear(y, self.key)
+    value = self._linear(y, self.value)
     if a.qkv_bias:
       query += self.query_bias[...].astype(self.dtype)
       key += self.key_bias[...].astype(self.dtype)
@@ -88,10 +88,10 @@ class Layer(nnx.Module):
     if a.qk_norm:
       query = rms_norm(query, self.query_norm[...], a.norm_eps)
       key = rms_norm(key, self.key_norm[...], a.norm_eps)
-    return self._linear("pxnh,nhd->pxd", mix(turn(query), turn(key), value), self.output)
+    return self._linear(mix(turn(query), turn(key), value), self.output, inputs=2)
 
-  def _linear(self, pattern: str, x: jax.Array, weight: nnx.Param) -> jax.Array:
-    return jnp.einsum(pattern, x, weight[...].astype(self.dtype))
+  def _linear(self, x: jax.Array, weight: nnx.Param, *, inputs: int = 1) -> jax.Array:
+    return linear(x, weight[...].astype(self.dtype), inputs=inputs)
 
 
 class Decoder(nnx.Module):

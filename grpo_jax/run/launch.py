@@ -19,6 +19,9 @@ _CACHE = "~/.cache/grpo_jax/compiled"
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
   """absl's flags; an override of a field that is not there names the nearest one."""
+  file = _config_file(argv)
+  if file is not None and not os.path.isfile(file):
+    _stop(f"--config={file}: there is no such file")
   try:
     return app.parse_flags_with_usage(list(argv))
   except (KeyError, AttributeError, TypeError, ValueError, ConfigError) as error:
@@ -38,7 +41,7 @@ def train(experiment: Experiment, workdir: str | None) -> None:
 
   try:
     run(experiment, str(workdir), say=_say)
-  except (ConfigError, ValueError) as error:
+  except (ConfigError, ValueError, TypeError, RuntimeError, OSError) as error:
     if not isinstance(error, ConfigError) and not _is_own(error):
       raise
     _stop(str(error))
@@ -63,12 +66,18 @@ def _described(config: Any, path: str) -> list[str]:
   return [line for name, child in below.items() for line in _described(child, f"{path}.{name}")]
 
 
+def _config_file(argv: Sequence[str]) -> str | None:
+  """The experiment file, as --config=FILE or --config FILE has it."""
+  flags = re.findall(r"^--?config[=\n](.*)$", "\n".join(argv), flags=re.MULTILINE)
+  return flags[-1] if flags else None
+
+
 def _unknown_override(argv: Sequence[str]) -> str | None:
   """The line about the first --config.a.b=... whose path does not exist, if there is one."""
-  files = [argument.split("=", 1)[1] for argument in argv if argument.startswith("--config=")]
-  if not files:
+  file = _config_file(argv)
+  if file is None:
     return None
-  config = runpy.run_path(files[-1])["get_config"]()
+  config = runpy.run_path(file)["get_config"]()
   for argument in argv[1:]:
     match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
     path, here = "config", config

@@ -61,7 +61,7 @@ def apply_gradients(
     schedule: step -> learning rate.
     has_signal: bool[], false where the gradient is zero because nothing could be learned.
   """
-  norm = optax.global_norm(gradients)
+  norm = optax.tree.norm(gradients)
   usable = jnp.isfinite(norm) & has_signal
   lr = schedule(state.step)
 

@@ -1,0 +1,77 @@
+"""Products with weights: values and gradients against einsum and finite differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from grpo_jax.model.linear import linear, swiglu
+
+KEYS = jax.random.split(jax.random.key(0), 3)
+# (pattern, shape of x, shape of the weight, axes of the weight that are inputs)
+CASES = {
+  "one to one": ("pxd,df->pxf", (2, 3, 4), (4, 5), 1),
+  "one to heads": ("pxd,dnh->pxnh", (2, 3, 4), (4, 3, 2), 1),
+  "heads to one": ("pxnh,nhd->pxd", (2, 3, 3, 2), (3, 2, 4), 2),
+  "a single row": ("d,df->f", (4,), (4, 5), 1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("jit", [False, True])
+def test_linear_is_einsum_with_its_gradients(name, jit):
+  pattern, x_shape, w_shape, inputs = CASES[name]
+  x, w = jax.random.normal(KEYS[0], x_shape), jax.random.normal(KEYS[1], w_shape)
+
+  def ours(x, w):
+    return linear(x, w, inputs=inputs)
+
+  def theirs(x, w):
+    return jnp.einsum(pattern, x, w)
+
+  def loss(f):
+    return lambda x, w: jnp.sum(jnp.sin(f(x, w)))
+
+  wrap = jax.jit if jit else lambda f: f
+  np.testing.assert_allclose(wrap(ours)(x, w), theirs(x, w), rtol=1e-6, atol=1e-6)
+  found = wrap(jax.grad(loss(ours), (0, 1)))(x, w)
+  expected = jax.grad(loss(theirs), (0, 1))(x, w)
+  for one, other in zip(found, expected, strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_linear_keeps_the_compute_type():
+  x, w = jnp.ones((2, 4), jnp.bfloat16), jnp.ones((4, 5), jnp.bfloat16)
+  assert linear(x, w).dtype == jnp.bfloat16
+  assert jax.grad(lambda w: linear(x, w).sum().astype(jnp.float32))(w).dtype == jnp.bfloat16
+
+
+def test_linear_refuses_what_does_not_fit():
+  with pytest.raises(AssertionError):
+    linear(jnp.ones((3, 4)), jnp.ones((6, 5)))
+
+
+def test_swiglu_by_hand():
+  # silu(1) = 1 / (1 + e^-1) = 0.731058..., silu(0) = 0
+  gate, up = jnp.array([1.0, 0.0, -20.0]), jnp.array([2.0, 3.0, 1.0])
+  np.testing.assert_allclose(swiglu(gate, up), [1.4621172, 0.0, -4.1223072e-08], rtol=1e-5)
+
+
+def test_swiglu_has_the_gradient_of_its_formula():
+  gate, up = jax.random.normal(KEYS[0], (3, 5)), jax.random.normal(KEYS[1], (3, 5))
+  check_grads(swiglu, (gate, up), order=1, modes=["rev"], rtol=1e-2, atol=1e-2)
+
+  def formula(gate, up):
+    return jax.nn.silu(gate) * up
+
+  weight = jax.random.normal(KEYS[2], (3, 5))
+  found = jax.grad(lambda g, u: jnp.sum(weight * swiglu(g, u)), (0, 1))(gate, up)
+  expected = jax.grad(lambda g, u: jnp.sum(weight * formula(g, u)), (0, 1))(gate, up)
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [-200.0, 200.0])
+def test_swiglu_far_out_is_finite(value):
+  gradients = jax.grad(lambda g, u: swiglu(g, u), (0, 1))(jnp.float32(value), jnp.float32(1))
+  assert np.isfinite(gradients).all()
