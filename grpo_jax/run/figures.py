@@ -1,9 +1,12 @@
-"""The figures of a rollout, and its samples as records."""
+"""The figures of a rollout and of the machine, and samples as records."""
 
+import resource
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from grpo_jax.rewards import Scores
@@ -49,6 +52,15 @@ def sample_records(
     }
     for row, example in enumerate(examples)
   ]
+
+
+def memory_figures() -> dict[str, float]:
+  """memory/peak_gb, the most so far, 1e9 bytes: of a device that counts, else of this process."""
+  stats = jax.local_devices()[0].memory_stats()
+  if stats and "peak_bytes_in_use" in stats:
+    return {"memory/peak_gb": stats["peak_bytes_in_use"] / 1e9}
+  unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+  return {"memory/peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9}
 
 
 def _nanmean(values: np.ndarray) -> float:

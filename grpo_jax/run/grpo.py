@@ -10,6 +10,7 @@ import numpy as np
 
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import GRPO
+from grpo_jax.config import Rollout as RolloutConfig
 from grpo_jax.grouping import group_advantages
 from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.metrics import Metrics
@@ -49,6 +50,21 @@ def make_grpo_runner(setting: Setting, stage: GRPO, reference: Params | None) ->
     return Outcome(state, figures, sample_records(examples, texts, scores, np.asarray(advantages)))
 
   return Runner(stage.steps, functools.partial(init_state, optimizer=optimizer), advance)
+
+
+def filter_notice(sizes: RolloutConfig) -> str | None:
+  """What filters do to training, if any is on: the trainer's log-probs are of the whole softmax."""
+  names = ("top_k", "top_p", "min_p")
+  on = [f"{name}={getattr(sizes, name)}" for name in names if getattr(sizes, name) != _OFF[name]]
+  if not on:
+    return None
+  return (
+    f"{', '.join(on)} while training: answers come from a narrower distribution than the policy"
+    " that is updated: loss.sampler_correction accounts for it, mismatch/* shows it"
+  )
+
+
+_OFF = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
 
 
 def _make_sampler(setting: Setting, stage: GRPO) -> Any:

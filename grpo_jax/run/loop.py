@@ -16,7 +16,8 @@ from grpo_jax.rewards import resolve
 from grpo_jax.run import console
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.evaluate import Evaluate, make_evaluate
-from grpo_jax.run.grpo import make_grpo_runner
+from grpo_jax.run.figures import memory_figures
+from grpo_jax.run.grpo import filter_notice, make_grpo_runner
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import load_policy
 from grpo_jax.run.record import claim
@@ -145,6 +146,8 @@ class _Run:
     if isinstance(stage, SFT):
       runner = make_sft_runner(setting, stage)
     else:
+      if notice := filter_notice(stage.rollout):
+        self.say(f"{name}: {notice}")
       needed = stage.loss.kl_coefficient > 0
       reference = self.checkpoints.reference(name, params) if needed else None
       runner = make_grpo_runner(setting, stage, reference)
@@ -156,7 +159,7 @@ class _Run:
 
   def _told(self, name: str, step: int, steps: int, outcome: Outcome, left: float) -> None:
     """Writes a step down, and says it."""
-    self.writer.write_metrics(name, step, outcome.figures)
+    self.writer.write_metrics(name, step, outcome.figures | memory_figures())
     if outcome.samples:
       self.writer.write_samples(name, step, outcome.samples)
       if step % _SHOW_EVERY == 1:

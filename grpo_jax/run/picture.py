@@ -106,7 +106,7 @@ def _series(lines: list[dict[str, Any]], name: str) -> tuple[list[float], list[f
 def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
   x, rewards = _series(lines, "reward/mean")
   if x:
-    smooth = [_mean(rewards[max(0, i + 1 - _SMOOTHED) : i + 1]) for i in range(len(rewards))]
+    smooth = _smoothed([line for line in lines if line.get("reward/mean") is not None])
     axes.plot(x, rewards, color=_BLUE, alpha=0.25, linewidth=1)
     axes.plot(
       x, smooth, color=_BLUE, linewidth=2, label=f"sampled reward, mean of {_SMOOTHED} steps"
@@ -148,5 +148,14 @@ def _quiet(axes: Any) -> None:
   axes.spines["bottom"].set_color(_GRID)
 
 
-def _mean(values: list[float]) -> float:
-  return sum(values) / len(values)
+def _smoothed(lines: list[dict[str, Any]]) -> list[float]:
+  """The mean reward of each line and those shortly before it in the same stage."""
+  means = []
+  for end in range(1, len(lines) + 1):
+    near = [
+      line["reward/mean"]
+      for line in lines[max(0, end - _SMOOTHED) : end]
+      if line["stage"] == lines[end - 1]["stage"]
+    ]
+    means.append(sum(near) / len(near))
+  return means

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpo_jax.rewards import Scores
-from grpo_jax.run.figures import rollout_figures, sample_records
+from grpo_jax.run.figures import memory_figures, rollout_figures, sample_records
 from grpo_jax.tasks import Example
 from grpo_jax.types import Prompts, Rollout
 
@@ -85,3 +85,12 @@ def test_samples_are_plain_records():
     "rewards": [1.0, 0.5],
     "advantages": [1.0, -1.0],
   }
+
+
+def test_peak_memory_grows_with_what_is_held():
+  before = memory_figures()["memory/peak_gb"]
+  held = np.ones(200_000_000, np.uint8)
+  assert held[0] == 1
+  after = memory_figures()["memory/peak_gb"]
+  assert 0.05 < before <= after < 1000
+  assert after > 0.2

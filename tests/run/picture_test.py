@@ -120,3 +120,13 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
   with pytest.raises(ImportError, match=r"pip install 'grpo_jax\[report\]'"):
     picture.learning_curve(_file(tmp_path, _GRPO), str(tmp_path / "curve.png"))
   assert math.isclose(picture.wilson(0.5, 100)[0], 0.4038, abs_tol=1e-4)  # needs none
+
+
+def test_the_running_mean_does_not_cross_stages():
+  lines = [
+    {"stage": stage, "reward/mean": value}
+    for stage, value in [("a", 1.0), ("a", 0.0), ("b", 0.5), ("b", 1.5)]
+  ]
+  assert picture._smoothed(lines) == [1.0, 0.5, 0.5, 1.0]
+  long = [{"stage": "a", "reward/mean": float(i)} for i in range(12)]
+  assert picture._smoothed(long)[-1] == pytest.approx(sum(range(2, 12)) / 10)

@@ -1,0 +1,74 @@
+"""From the command line to a run: one line for what a person can mend, a traceback for a bug."""
+
+import pytest
+
+from experiments.configs import tiny_arithmetic
+from grpo_jax.run import launch, loop
+
+_FILE = "experiments/configs/tiny_arithmetic.py"
+
+
+@pytest.mark.parametrize(
+  ("arguments", "file"),
+  [
+    (["train", f"--config={_FILE}"], _FILE),
+    (["train", "-config", _FILE], _FILE),
+    (["train", "--workdir=x", "--config=a.py", "--config=b.py"], "b.py"),
+    (["train", "--config.seed=1"], None),
+    (["train"], None),
+  ],
+)
+def test_the_experiment_file_is_found_as_absl_finds_it(arguments, file):
+  assert launch._config_file(arguments) == file
+
+
+@pytest.mark.parametrize("arguments", [["--config=nope.py"], ["--config", "nope.py"]])
+def test_a_missing_experiment_file_is_one_line(arguments, capsys):
+  assert _stopped(lambda: launch.parse_flags(["train", *arguments])) == 2
+  assert capsys.readouterr().err == "error: --config=nope.py: there is no such file\n"
+
+
+def test_a_missing_folder_is_one_line(capsys):
+  assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), None)) == 2
+  assert "--workdir is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, RuntimeError])
+def test_what_the_package_raises_is_one_line_and_what_others_raise_is_not(
+  kind, capsys, monkeypatch, tmp_path
+):
+  def raise_own(*_, **__):
+    source = compile(f"raise {kind.__name__}('of ours')", "file", "exec")
+    exec(source, {"__name__": "grpo_jax.rewards.score", kind.__name__: kind})
+
+  def raise_other(*_, **__):
+    raise kind("of theirs")
+
+  monkeypatch.setattr(loop, "run", raise_own)
+  assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), str(tmp_path))) == 2
+  assert capsys.readouterr().err == "error: of ours\n"
+  monkeypatch.setattr(loop, "run", raise_other)
+  with pytest.raises(kind, match="of theirs"):
+    launch.train(tiny_arithmetic.get_config(), str(tmp_path))
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+  def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(loop, "run", interrupted)
+  assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), str(tmp_path))) == 130
+  assert "the same command resumes" in capsys.readouterr().err
+
+
+def test_describe_prints_each_field_as_its_flag(capsys):
+  launch.describe(tiny_arithmetic.get_config())
+  lines = capsys.readouterr().out.splitlines()
+  assert "--config.stages.grpo.rollout.group_size=8" in lines
+  assert all(line.startswith("--config.") and "=" in line for line in lines)
+
+
+def _stopped(call):
+  with pytest.raises(SystemExit) as stopped:
+    call()
+  return stopped.value.code
