@@ -2,6 +2,9 @@ r"""SmolLM2-135M-Instruct learns to add two-digit numbers.
 
 make train, or after `make model`:
 python -m experiments.train --config=experiments/configs/smollm2_addition.py --workdir=runs/addition
+
+Two CPU cores, 9 minutes, 7 GB of memory. Greedy accuracy on 200 held-out sums, seeds 0, 1 and 2 of
+2026-11-23: 0.12 before, 0.775, 0.68 and 0.74 after.
 """
 
 from grpo_jax import config
@@ -19,7 +22,7 @@ def get_config() -> config.Experiment:
       question="{a} + {b} =",
       system="You are a calculator. Answer with a number.",
     ),
-    evaluation=config.Evaluation(problems=200, every=0, max_tokens=16, batch_size=200),
+    evaluation=config.Evaluation(problems=200, every=0, max_tokens=12, batch_size=200),
     checkpoint=config.Checkpoint(every=20, keep=1),
     stages={
       "grpo": config.GRPO(
