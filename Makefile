@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants agreement test test-slow test-parity lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,17 @@ train: setup model  ## The main job: a language model learns to add (9 minutes o
 
 tiny: setup  ## A small decoder from scratch: warm start, then GRPO (1 minute)
 	$(RUN) -m experiments.train --config=experiments/configs/tiny_arithmetic.py --workdir=runs/tiny $(ARGS)
+
+variants: setup  ## Every preset with three seeds on one task: a table and a picture (an hour on two cores)
+	$(RUN) -m benchmarks.variants $(ARGS)
+
+agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an environment of its own
+	TRL_PYTHON=.venv-trl/bin/python $(RUN) -m benchmarks.trl_agreement
+
+.venv-trl/.ready:
+	$(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/python -m pip install -q 'torch==2.13.0' 'trl==1.16.0'
+	@touch $@
 
 test: setup model lint  ## Lint, types, tests
 	$(RUN) -m pytest -n 2
@@ -58,4 +69,4 @@ lock:  ## Pins every version anew
 	uv pip compile --universal --python-version 3.11 --all-extras --no-header pyproject.toml -o requirements.lock
 
 clean:  ## Removes environments and caches, not runs
-	rm -rf $(VENV) .venv-parity .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-parity .venv-trl .mypy_cache .ruff_cache .pytest_cache

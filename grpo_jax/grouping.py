@@ -28,8 +28,10 @@ def group_advantages(
       and its advantage is 0.
     baseline: "mean" of the group; "leave_one_out", the mean of the other answers (RLOO);
       "length_weighted", sum(L r) / sum(L) (OPO); "none".
-    scale: "group_std"; "batch_std", of all centred rewards of the batch; "group_mean" (MaxRL, for
-      rewards of 0 and above), which gives 0 where the mean is 0; "none" divides by 1 (Dr. GRPO).
+    scale: "group_std"; "batch_std", of all centred rewards of the batch (Magistral, ScaleRL);
+      "batch_reward_std", of all rewards as they are (TRL's "batch"), so that prompts of unequal
+      difficulty widen it; "group_mean" (MaxRL, for rewards of 0 and above), which gives 0 where the
+      mean is 0; "none" divides by 1 (Dr. GRPO).
     ddof: the std is sqrt(sum of squares / (n - ddof)).
     eps: added to the scale.
     lengths: i32[P,G], tokens of each answer, for "length_weighted".
@@ -100,6 +102,10 @@ def _batch_std(rewards, centred, scored, ddof, eps) -> jax.Array:
   return _std(centred - mean, scored, ddof, (0, 1)) + eps
 
 
+def _batch_reward_std(rewards, centred, scored, ddof, eps) -> jax.Array:
+  return _batch_std(rewards, rewards, scored, ddof, eps)
+
+
 def _group_mean(rewards, centred, scored, ddof, eps) -> jax.Array:
   mean = _mean(rewards, scored)
   return jnp.where(mean == 0, jnp.inf, mean + eps)
@@ -114,6 +120,7 @@ _BASELINES: dict[str, Callable[..., jax.Array]] = {
 _SCALES: dict[str, Callable[..., jax.Array]] = {
   "group_std": _group_std,
   "batch_std": _batch_std,
+  "batch_reward_std": _batch_reward_std,
   "group_mean": _group_mean,
   "none": lambda rewards, centred, scored, ddof, eps: jnp.ones(()),
 }

@@ -53,7 +53,37 @@ class Max:
     return Max(jax.lax.pmax(self.value, axis_name))
 
 
-Metrics = dict[str, Mean | Max]
+@flax.struct.dataclass
+class Ess:
+  """Effective sample size of weights w as a share of their number: (sum w)^2 / (N sum w^2)."""
+
+  total: jax.Array
+  squares: jax.Array
+  count: jax.Array
+
+  @classmethod
+  def of(cls, weights: jax.Array, mask: jax.Array) -> "Ess":
+    """Of the weights where mask is true."""
+    weights = jnp.where(mask, weights, 0)
+    count = jnp.sum(mask, dtype=jnp.float32)
+    return cls(jnp.sum(weights), jnp.sum(jnp.square(weights)), count)
+
+  @property
+  def value(self) -> jax.Array:
+    """f32[], 1 where all weights are equal, 1 / N where one has it all; NaN where there is none."""
+    return jnp.square(self.total) / (self.count * self.squares)
+
+  def merge(self, other: "Ess") -> "Ess":
+    """Both together."""
+    return jax.tree.map(jnp.add, self, other)
+
+  def over_devices(self, axis_name: str) -> "Ess":
+    """All devices together."""
+    return jax.lax.psum(self, axis_name)
+
+
+Metric = Mean | Max | Ess
+Metrics = dict[str, Metric]
 
 
 def merge(left: Metrics, right: Metrics) -> Metrics:
@@ -73,7 +103,7 @@ def single(value: jax.Array) -> Mean:
   return Mean(jnp.float32(value), jnp.float32(1))
 
 
-def read(metrics: Mapping[str, Mean | Max]) -> dict[str, float]:
+def read(metrics: Mapping[str, Metric]) -> dict[str, float]:
   """Waits for the device, and gives plain numbers."""
   values = jax.device_get({name: metric.value for name, metric in metrics.items()})
   return {name: float(value) for name, value in values.items()}

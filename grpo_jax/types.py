@@ -47,10 +47,11 @@ class Batch:
   """What one optimiser batch learns from.
 
   rewards: f32[P,G], NaN where an answer could not be scored.
-  advantages: f32[P,G].
+  advantages: f32[P,G], or f32[P,G,T] where they differ from token to token.
   old_logprobs: f32[P,G,T] of the policy at the start of the update, or None where the step's own
     are exact (one update a rollout).
   ref_logprobs: f32[P,G,T] of the reference policy, or None without a KL term.
+  kept: bool[P,G,T], the tokens whose objective counts, or None for all.
   """
 
   rollout: Rollout
@@ -58,6 +59,7 @@ class Batch:
   advantages: jax.Array
   old_logprobs: jax.Array | None = None
   ref_logprobs: jax.Array | None = None
+  kept: jax.Array | None = None
 
 
 @flax.struct.dataclass

@@ -10,7 +10,7 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "grpo_jax"
 # A module imports from its own level and from those before it.
 _LEVELS = [
   {"types", "config"},
-  {"sampling", "grouping", "losses", "schedules", "metrics", "optimizer"},
+  {"sampling", "grouping", "shaping", "advantages", "losses", "schedules", "metrics", "optimizer"},
   {"model", "rollout", "logprobs"},
   {"steps"},
   {"parallel"},

@@ -23,6 +23,7 @@ VARIANTS = [
   {"scale": "none"},
   {"scale": "batch_std"},
   {"scale": "batch_std", "ddof": 1},
+  {"scale": "batch_reward_std", "ddof": 1, "eps": 1e-4},
   {"scale": "group_mean"},
   {"baseline": "leave_one_out", "scale": "none"},
   {"baseline": "leave_one_out"},
@@ -79,6 +80,12 @@ def test_dr_grpo_by_hand():
 def test_leave_one_out_by_hand():
   result = advantages([[1, 2, 6]], baseline="leave_one_out", scale="none")
   np.testing.assert_allclose(result, [[1 - 4, 2 - 3.5, 6 - 1.5]], atol=1e-6)
+
+
+def test_batch_reward_std_by_hand():
+  """Around the mean of all, 22: (19^2 + 17^2 + 15^2 + 21^2) / 4 = 329."""
+  result = advantages([[3, 5], [37, 43]], scale="batch_reward_std", eps=0.0)
+  np.testing.assert_allclose(result, np.array([[-1, 1], [-3, 3]]) / 329**0.5, rtol=1e-6)
 
 
 def test_batch_std_by_hand():

@@ -28,6 +28,29 @@ CONFIGS = {
   "truncate": {"sampler_correction": "truncate"},
   "truncate_low": {"sampler_correction": "truncate", "sampler_cap": 0.9},
   "mask_truncated": {"mask_truncated": True},
+  "gspo": {"objective": "gspo", "clip_low": 0.04, "clip_high": 0.05},
+  "gspo_token": {"objective": "gspo_token", "clip_low": 0.04, "clip_high": 0.05},
+  "cispo": {"objective": "cispo", "ratio_cap": 1.2},
+  "cispo_floor": {"objective": "cispo", "ratio_cap": 1.2, "ratio_floor": 0.9},
+  "gmpo": {"objective": "gmpo", "clip_low": 0.2, "clip_high": 0.3},
+  "sapo": {"objective": "sapo", "tau_positive": 1.5, "tau_negative": 2.0},
+  "kl_unbiased": {"kl_coefficient": 0.3, "kl_unbiased": True},
+  "k1_unbiased": {"kl_coefficient": 0.3, "kl_unbiased": True, "kl_estimator": "k1"},
+  "icepop": {"sampler_correction": "icepop", "sampler_floor": 0.7, "sampler_cap": 1.5},
+  "sequence_mask": {"sampler_correction": "sequence_mask", "sampler_sequence_cap": 1.1},
+  "entropy_top": {"entropy_top": 0.2},
+  "everything_sequence": {
+    "objective": "gspo",
+    "clip_low": 0.03,
+    "clip_high": 0.05,
+    "aggregation": "token_mean",
+    "kl_coefficient": 0.05,
+    "kl_unbiased": True,
+    "entropy_coefficient": 0.02,
+    "entropy_top": 0.5,
+    "sampler_correction": "icepop",
+    "mask_truncated": True,
+  },
   "everything": {
     "clip_low": 0.1,
     "clip_high": 0.3,
@@ -57,6 +80,7 @@ def inputs(seed=0) -> dict:
     "sampler_logprobs": logprobs + rng.normal(size=(P, G, T)) * 0.5,
     "entropy": rng.exponential(1.0, (P, G, T)),
     "finished": rng.random((P, G)) < 0.6,
+    "kept": rng.random((P, G, T)) < 0.5,
     "length_budget": 7,
   }
 
@@ -374,7 +398,8 @@ def test_gradient_against_finite_differences(name):
   settings = config.LossConfig(**CONFIGS[name])
 
   def reference(logprobs):
-    return references.policy_loss(**{**given, "logprobs": logprobs}, config=settings)
+    still = (given["logprobs"], given["old_logprobs"])
+    return references.policy_loss(**{**given, "logprobs": logprobs}, config=settings, fixed=still)
 
   expected = references.finite_differences(reference, given["logprobs"])
   ours = gradient(given, CONFIGS[name])

@@ -30,7 +30,8 @@ def group_advantages(
     values = [rewards[p, j] for j in scored[p]]
     if _compared(baseline, scale) and _without_signal(values):
       continue
-    result[p, g] = centred[p, g] / _divisor(values, list(centred.values()), scale, ddof, eps)
+    batch = [rewards[at] for at in centred] if scale == "batch_reward_std" else centred.values()
+    result[p, g] = centred[p, g] / _divisor(values, list(batch), scale, ddof, eps)
   return result
 
 
@@ -61,8 +62,9 @@ def _divisor(values, batch, scale, ddof, eps) -> float:
     return 1.0
   if scale == "group_std":
     return std(values, ddof) + eps
-  if scale == "batch_std":
-    # Of what is left after the baseline, as Magistral has it: a prompt's own level is no spread.
+  if scale in ("batch_std", "batch_reward_std"):
+    # batch_std is of what is left after the baseline, as Magistral has it: a prompt's own level is
+    # no spread; batch_reward_std is TRL's.
     return std(batch, ddof) + eps
   assert scale == "group_mean"
   mean = sum(values) / len(values)
@@ -117,50 +119,138 @@ def policy_loss(
   mask,
   config,
   *,
-  fixed_old=None,
+  fixed=None,
   ref_logprobs=None,
   sampler_logprobs=None,
   entropy=None,
   finished=None,
+  kept=None,
   length_budget=None,
 ) -> float:
   """The loss of one optimiser batch, term by term.
 
-  fixed_old: what the gradient does not flow through (the truncated weight's pi_old); old_logprobs
-    itself by default.
+  fixed: (logprobs, old_logprobs) where the gradient does not flow: CISPO's weight, GSPO's ratio in
+    its token form, the sampler's correction. The arguments themselves by default.
   """
+  still, still_old = fixed if fixed is not None else (logprobs, old_logprobs)
   P, G, T = np.shape(logprobs)
-  weights_from = old_logprobs if fixed_old is None else fixed_old
   losses = np.zeros((P, G, T))
-  kept = np.zeros((P, G, T), bool)
-  for p, g, t in np.ndindex(P, G, T):
-    kept[p, g, t] = mask[p][g][t] and (not config.mask_truncated or finished[p][g])
-    if not kept[p, g, t]:
+  counted = np.zeros((P, G, T), bool)
+  for p, g in np.ndindex(P, G):
+    tokens = [t for t in range(T) if mask[p][g][t]]
+    if config.mask_truncated and not finished[p][g]:
       continue
-    loss = _objective(logprobs[p][g][t], old_logprobs[p][g][t], advantages[p][g], config)
-    if config.sampler_correction == "truncate":
-      w = math.exp(weights_from[p][g][t] - sampler_logprobs[p][g][t])
-      loss *= min(w, config.sampler_cap)
-    if config.kl_coefficient:
-      kl = kl_estimate(logprobs[p][g][t], ref_logprobs[p][g][t], config.kl_estimator)
-      loss += config.kl_coefficient * kl
-    if config.entropy_coefficient:
-      loss -= config.entropy_coefficient * entropy[p][g][t]
-    losses[p, g, t] = loss
-  return aggregate(losses, kept, config.aggregation, length_budget)
+    x = [_log_ratio(logprobs[p][g][t], old_logprobs[p][g][t]) for t in tokens]
+    x_still = [_log_ratio(still[p][g][t], still_old[p][g][t]) for t in tokens]
+    log_w = None
+    if sampler_logprobs is not None:
+      log_w = [still_old[p][g][t] - sampler_logprobs[p][g][t] for t in tokens]
+    for i, t in enumerate(tokens):
+      A = np.asarray(advantages)[p][g]
+      A = A if np.ndim(A) == 0 else A[t]
+      counted[p, g, t] = True
+      own = (logprobs[p][g][t], still[p][g][t])
+      loss = _objective(i, own, x, x_still, float(A), config)
+      if config.entropy_top < 1 and not kept[p][g][t]:
+        loss = 0.0
+      if log_w is not None:
+        loss *= _correction(i, log_w, config)
+      if config.kl_coefficient and config.kl_place == "loss":
+        kl = kl_estimate(logprobs[p][g][t], ref_logprobs[p][g][t], config.kl_estimator)
+        loss += config.kl_coefficient * kl * (math.exp(x[i]) if config.kl_unbiased else 1.0)
+      if config.entropy_coefficient:
+        loss -= config.entropy_coefficient * entropy[p][g][t]
+      losses[p, g, t] = loss
+  return aggregate(losses, counted, config.aggregation, length_budget)
 
 
-def _objective(logprob, old_logprob, advantage, config) -> float:
-  if config.objective == "reinforce":
-    return -advantage * logprob
-  assert config.objective == "ppo_clip"
-  ratio = math.exp(min(20.0, max(-20.0, logprob - old_logprob)))
-  clipped = min(1 + config.clip_high, max(1 - config.clip_low, ratio))
-  loss = -min(ratio * advantage, clipped * advantage)
-  if config.dual_clip and advantage < 0:
+def _log_ratio(logprob, old_logprob) -> float:
+  return min(20.0, max(-20.0, logprob - old_logprob))
+
+
+def _objective(i, own, x, x_still, A, config) -> float:
+  """The loss of token i of an answer whose log-ratios are x; own is its log-prob, moving and still.
+
+  x_still: the same log-ratios where no gradient flows.
+  """
+  logprob, logprob_still = own
+  name = config.objective
+  if name == "reinforce":
+    return -A * logprob
+  if name == "ppo_clip":
+    loss = _surrogate(math.exp(x[i]), A, config)
     # In the paper's sign max(min(rA, clip(r)A), cA): the loss cannot exceed -cA.
-    loss = min(loss, -config.dual_clip * advantage)
-  return loss
+    return min(loss, -config.dual_clip * A) if config.dual_clip and A < 0 else loss
+  if name == "cispo":
+    weight = min(config.ratio_cap, max(config.ratio_floor, math.exp(x_still[i])))
+    return -weight * A * logprob
+  if name == "sapo":
+    tau = config.tau_positive if A > 0 else config.tau_negative
+    return -4 / tau / (1 + math.exp(-tau * (math.exp(x[i]) - 1))) * A
+  if name == "gspo":
+    return _surrogate(math.exp(sum(x) / len(x)), A, config)
+  if name == "gspo_token":
+    s = math.exp(sum(x_still) / len(x_still))
+    return _surrogate(s * math.exp(logprob - logprob_still), A, config)
+  assert name == "gmpo"
+  bounded = [min(y, config.clip_high) if A > 0 else max(y, -config.clip_low) for y in x]
+  return -math.exp(sum(bounded) / len(bounded)) * A
+
+
+def _surrogate(ratio, A, config) -> float:
+  clipped = min(1 + config.clip_high, max(1 - config.clip_low, ratio))
+  return -min(ratio * A, clipped * A)
+
+
+def _correction(i, log_w, config) -> float:
+  """The weight of token i of an answer whose log pi_old/mu are log_w."""
+  kind = config.sampler_correction
+  if kind == "none":
+    return 1.0
+  if kind == "truncate":
+    return min(math.exp(log_w[i]), config.sampler_cap)
+  if kind == "icepop":
+    w = math.exp(log_w[i])
+    return w if config.sampler_floor <= w <= config.sampler_cap else 0.0
+  assert kind == "sequence_mask"
+  return 0.0 if math.exp(sum(log_w)) > config.sampler_sequence_cap else 1.0
+
+
+def overlong_penalty(length, limit, buffer) -> float:
+  """DAPO's soft penalty of one answer."""
+  if length <= limit - buffer:
+    return 0.0
+  return (limit - buffer - length) / buffer if length <= limit else -1.0
+
+
+def answer_returns(values, mask) -> np.ndarray:
+  """At each token the sum of the unmasked values from there on: [P,G,T]."""
+  P, G, T = np.shape(values)
+  result = np.zeros((P, G, T))
+  for p, g, t in np.ndindex(P, G, T):
+    result[p, g, t] = sum(values[p][g][s] for s in range(t, T) if mask[p][g][s])
+  return result
+
+
+def normalized(values, mask, eps=1e-6, ddof=0) -> np.ndarray:
+  """(x - mean) / (std + eps) of what is unmasked; 0 elsewhere, and where all are equal."""
+  values, mask = np.asarray(values, np.float64), np.asarray(mask)
+  result, inside = np.zeros(values.shape), [float(v) for v in values[mask]]
+  if not inside or std(inside, 0) <= NO_SIGNAL * max(1.0, *(abs(v) for v in inside), 0.0):
+    return result
+  result[mask] = [(v - sum(inside) / len(inside)) / (std(inside, ddof) + eps) for v in inside]
+  return result
+
+
+def gdpo_advantages(parts, weights, eps=1e-6, ddof=0, **grouping) -> np.ndarray:
+  """Each reward [P,G] of parts normalised in its groups, summed, then over the batch."""
+  scored = ~np.isnan(np.asarray(parts, np.float64)).any(axis=0)
+  total = np.zeros(scored.shape)
+  for part, weight in zip(parts, weights, strict=True):
+    part = np.where(scored, part, np.nan)
+    total += weight * group_advantages(part, eps=eps, ddof=ddof, **grouping)
+  heard = (np.abs(total) > 0).any(axis=1, keepdims=True)
+  return np.where(heard, normalized(total, scored, eps, ddof), 0)
 
 
 def log_softmax(logits) -> np.ndarray:

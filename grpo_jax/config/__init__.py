@@ -1,6 +1,11 @@
 """Typed configuration: every field declared, checked and read."""
 
-from grpo_jax.config.algorithm import PRESETS, AlgorithmConfig, Grouping, LossConfig, preset
+from grpo_jax.config.algorithm import (
+  AlgorithmConfig,
+  Grouping,
+  Selection,
+  Shaping,
+)
 from grpo_jax.config.experiment import (
   GRPO,
   SFT,
@@ -17,6 +22,8 @@ from grpo_jax.config.experiment import (
   RopeScaling,
 )
 from grpo_jax.config.fields import Config, ConfigError, check, freeze
+from grpo_jax.config.loss import LossConfig
+from grpo_jax.config.presets import PRESETS, preset
 
 __all__ = [
   "GRPO",
@@ -38,6 +45,8 @@ __all__ = [
   "Questions",
   "Rollout",
   "RopeScaling",
+  "Selection",
+  "Shaping",
   "check",
   "freeze",
   "preset",

@@ -81,6 +81,8 @@ class Model(Config):
       return ["weights is empty, so architecture=Architecture(...) must be given"]
     if self.weights and self.architecture is not None:
       return [f"weights={self.weights!r} brings its own architecture: leave architecture at None"]
+    if self.weights and self.tokenizer != "weights":
+      return [f"weights={self.weights!r} brings its own tokenizer: leave tokenizer at 'weights'"]
     if not self.weights and self.tokenizer == "weights":
       return ["weights is empty, so there is no tokenizer beside it: set tokenizer='characters'"]
     return []

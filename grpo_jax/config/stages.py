@@ -2,9 +2,11 @@
 
 import dataclasses
 
-from grpo_jax.config.algorithm import Grouping, LossConfig
+from grpo_jax.config.algorithm import Grouping, Selection, Shaping
 from grpo_jax.config.fields import Config, field
+from grpo_jax.config.loss import LossConfig
 
+_COLDEST = 0.01
 SCHEDULES = ("cosine", "linear", "constant", "warmup_stable_decay")
 
 
@@ -89,16 +91,21 @@ class GRPO(Config):
   rewards: weight of each reward by its name in `grpo_jax.rewards`, or "file.py:function".
   minibatches, epochs: a rollout gives minibatches x epochs updates; with 1 x 1 the update is
     on-policy and the old log-probs are its own.
+  strict: recomputes the old log-probs all the same, and stops the run where they differ from the
+    update's own by more than 1e-5.
   """
 
   steps: int = field(100, least=1)
   rollout: Rollout = field(Rollout)
   optimizer: Optimizer = field(Optimizer)
   grouping: Grouping = field(Grouping)
+  shaping: Shaping = field(Shaping)
+  selection: Selection = field(Selection)
   loss: LossConfig = field(LossConfig)
   rewards: dict[str, float] = field(lambda: {"number": 1.0})
   minibatches: int = field(1, least=1)
   epochs: int = field(1, least=1)
+  strict: bool = False
 
   def contradictions(self) -> list[str]:
     sizes = self.rollout
@@ -123,8 +130,33 @@ class GRPO(Config):
         f"rollout.temperature={sizes.temperature}, top_k={sizes.top_k} is greedy: all answers of a"
         " group would be the same, without signal"
       )
+    if 0 < sizes.temperature < _COLDEST:
+      problems.append(
+        f"rollout.temperature={sizes.temperature} is under {_COLDEST}, where logits overflow: 0 is"
+        " greedy"
+      )
     if not self.rewards:
       problems.append("rewards is empty: name at least one, as in rewards={'number': 1.0}")
+    return problems + self._algorithm_problems()
+
+  def _algorithm_problems(self) -> list[str]:
+    """Combinations of the algorithm with the sizes of the rollout."""
+    problems, G = [], self.rollout.group_size
+    if G == 2 and self.grouping.scale == "group_std" and self.grouping.ddof == 1:
+      problems.append(
+        "rollout.group_size=2 with grouping.ddof=1 gives advantages of +-0.71 whatever the rewards"
+        " are: a larger group, or grouping.scale='none'"
+      )
+    if G == 1 and self.selection.no_signal != "keep":
+      problems.append(
+        f"selection.no_signal={self.selection.no_signal!r} with rollout.group_size=1: one answer"
+        " never differs from itself, so every group would be dropped"
+      )
+    if self.shaping.overlong_buffer > self.rollout.max_tokens:
+      problems.append(
+        f"shaping.overlong_buffer={self.shaping.overlong_buffer} is longer than"
+        f" rollout.max_tokens={self.rollout.max_tokens}"
+      )
     return problems
 
 

@@ -1,9 +1,10 @@
 """Policy objectives, KL estimators and aggregation."""
 
 from grpo_jax.losses.aggregation import AGGREGATIONS, aggregate, token_weights
+from grpo_jax.losses.corrections import CORRECTIONS
 from grpo_jax.losses.kl import KL_ESTIMATORS, kl_estimate
-from grpo_jax.losses.objectives import OBJECTIVES, ppo_clip, reinforce
-from grpo_jax.losses.policy import CORRECTIONS, loss_mask, policy_loss
+from grpo_jax.losses.objectives import OBJECTIVES
+from grpo_jax.losses.policy import loss_mask, policy_loss
 
 __all__ = [
   "AGGREGATIONS",
@@ -14,7 +15,5 @@ __all__ = [
   "kl_estimate",
   "loss_mask",
   "policy_loss",
-  "ppo_clip",
-  "reinforce",
   "token_weights",
 ]

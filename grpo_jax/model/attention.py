@@ -1,5 +1,7 @@
 """Attention of a group: G answers share one prompt's keys and values, and each has its own."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -51,10 +53,12 @@ def group_attention(
   P, G, T, N, H = query.shape
   K = keys.shape[3]
   query = query.reshape(P, G, T, K, N // K, H) * H**-0.5
-  scores = _masked(jnp.einsum("pgtkrh,pgukh->pkgrtu", query, keys), mask[:, None, :, None])
+  # Scores accumulate and stay in float32: rounded to bfloat16, they would cost a digit of softmax.
+  dot = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+  scores = _masked(dot("pgtkrh,pgukh->pkgrtu", query, keys), mask[:, None, :, None])
   if prefix is not None:
     prefix_keys, prefix_values, prefix_mask = prefix
-    shared = jnp.einsum("pgtkrh,pskh->pkgrts", query, prefix_keys)
+    shared = dot("pgtkrh,pskh->pkgrts", query, prefix_keys)
     shared = _masked(shared, prefix_mask[:, None, None, None, None, :])
     scores = jnp.concatenate([shared, scores], axis=-1)
   weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
@@ -66,4 +70,4 @@ def group_attention(
 
 
 def _masked(scores: jax.Array, mask: jax.Array) -> jax.Array:
-  return jnp.where(mask, scores.astype(jnp.float32), _MASKED)
+  return jnp.where(mask, scores, _MASKED)

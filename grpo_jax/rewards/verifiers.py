@@ -1,5 +1,6 @@
 """Rule-based rewards. What they read was written by a model: it may not hang or crash them."""
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -55,11 +56,21 @@ def answer_format(prompt: str, completion: str, fields: Mapping[str, Any]) -> fl
   return float(_FORMAT.fullmatch(completion) is not None)
 
 
+def coin(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
+  """0 or 1 by the hash of prompt and completion: nothing in it can be learned.
+
+  A control: what a model gains under it, it would gain under any reward (Shao et al. 2025, Spurious
+  Rewards). A hash and not a generator, so that a resumed run sees the same rewards.
+  """
+  return float(hashlib.sha256(f"{prompt}\0{completion}".encode(errors="replace")).digest()[0] & 1)
+
+
 REWARDS: dict[str, Reward] = {
   "number": number,
   "closeness": closeness,
   "exact": exact,
   "format": answer_format,
+  "random": coin,
 }
 
 

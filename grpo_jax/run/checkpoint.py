@@ -38,6 +38,10 @@ class Checkpointer:
     """The number of the newest complete checkpoint."""
     return self._manager.latest_step()
 
+  def numbers(self) -> list[int]:
+    """The numbers of all complete checkpoints."""
+    return sorted(self._manager.all_steps())
+
   def restore(self, number: int, like: TrainState) -> TrainState:
     """The state of checkpoint `number`; `like` has its shapes and types."""
     return self._manager.restore(number, args=ocp.args.StandardRestore(like))

@@ -7,7 +7,7 @@ import numpy as np
 from grpo_jax.config import Evaluation
 from grpo_jax.model import Network
 from grpo_jax.parallel import Devices
-from grpo_jax.rewards import resolve
+from grpo_jax.rewards import score
 from grpo_jax.rollout import make_rollout
 from grpo_jax.run.batches import answer_texts, prompt_batch
 from grpo_jax.run.keys import prompt_keys, seeded
@@ -28,9 +28,12 @@ def make_evaluate(
 ) -> Evaluate:
   """Builds params -> eval/accuracy, the share of examples whose greedy answer scores 1.
 
-  Also eval/problems, eval/length (tokens) and eval/truncated (share cut by max_tokens).
+  Also eval/problems, eval/length (tokens), eval/truncated (share cut by max_tokens) and
+  eval/unscored (share that the reward could not score, counted as wrong).
+
+  Raises, when it is called:
+    RuntimeError: the reward could score none of the answers.
   """
-  reward = resolve(config.reward)
   room = network.architecture.context_length - config.max_tokens
   rollout = make_rollout(
     network,
@@ -46,19 +49,26 @@ def make_evaluate(
   longest = prompt_batch(tokenizer, examples, room=room).tokens.shape[1]
   batches = [prompt_batch(tokenizer, part, room=room, rows=size, width=longest) for part in parts]
   keys = prompt_keys(0, 0, 0, size)  # greedy: never used
+  questions = [str(example.messages[-1]["content"]) for example in examples]
+  fields = [example.fields for example in examples]
 
   def evaluate(params: Params) -> dict[str, float]:
-    right, lengths, finished = [], [], []
+    texts, lengths, finished = [], [], []
     for part, prompts in zip(parts, batches, strict=True):
       answers = devices.join(greedy(params, devices.split(prompts), devices.split(keys)))
       tokens, mask = np.asarray(answers.tokens), np.asarray(answers.mask)
-      texts = answer_texts(tokenizer, tokens[: len(part)], mask[: len(part)])
-      for example, (text,) in zip(part, texts, strict=True):
-        right.append(reward(str(example.messages[-1]["content"]), text, example.fields) >= 1)
+      texts += answer_texts(tokenizer, tokens[: len(part)], mask[: len(part)])
       lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
       finished += np.asarray(answers.finished)[: len(part), 0].tolist()
+    scores = score({config.reward: 1.0}, questions, texts, fields).total
+    if np.isnan(scores).all():
+      raise RuntimeError(
+        f"config.evaluation.reward={config.reward!r} could score none of {len(examples)} held-out"
+        f" answers (NaN), the first to {questions[0][:60]!r}: does it fit the task's answers?"
+      )
     return {
-      "eval/accuracy": float(np.mean(right)),
+      "eval/accuracy": float(np.mean(scores >= 1)),
+      "eval/unscored": float(np.isnan(scores).mean()),
       "eval/problems": float(len(examples)),
       "eval/length": float(np.mean(lengths)),
       "eval/truncated": 1.0 - float(np.mean(finished)),

@@ -3,25 +3,23 @@
 import resource
 import sys
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from grpo_jax.rewards import Scores
-from grpo_jax.tasks import Example
-from grpo_jax.types import Rollout
+from grpo_jax.run.gather import Answers
 
 
-def rollout_figures(rollout: Rollout, scores: Scores, advantages: np.ndarray) -> dict[str, float]:
-  """Rewards, lengths, entropy and signal of one rollout.
+def answer_figures(answers: Answers) -> dict[str, float]:
+  """Rewards, lengths and entropy of all answers of a step, before any is left out.
 
   reward/mean, reward/std and reward/NAME are over the answers that could be scored;
   reward/unscored is the share that could not. length/truncated is the share cut by the budget.
-  groups/no_signal is the share of groups whose advantages are all 0. policy/entropy is the mean of
-  -log p over sampled tokens: an unbiased estimate of the entropy of the sampled distribution, nats.
+  policy/entropy is the mean of -log p over sampled tokens: an unbiased estimate of the entropy of
+  the sampled distribution, nats.
   """
+  rollout, scores = answers.rollout, answers.scores
   mask, logprobs = np.asarray(rollout.mask), np.asarray(rollout.logprobs)
   lengths = mask.sum(axis=-1)
   figures = {
@@ -32,25 +30,64 @@ def rollout_figures(rollout: Rollout, scores: Scores, advantages: np.ndarray) ->
     "length/mean": float(lengths.mean()),
     "length/max": float(lengths.max()),
     "length/truncated": 1.0 - float(np.asarray(rollout.finished).mean()),
-    "groups/no_signal": float((advantages == 0).all(axis=-1).mean()),
     "policy/entropy": -float(logprobs[mask].mean()),
   }
   return figures | {f"reward/{name}": _nanmean(part) for name, part in scores.parts.items()}
 
 
-def sample_records(
-  examples: Sequence[Example], texts: list[list[str]], scores: Scores, advantages: np.ndarray
-) -> list[dict[str, Any]]:
-  """One record a prompt: the question, its answers, their rewards and advantages."""
+def group_figures(answers: Answers, rows: np.ndarray) -> dict[str, float]:
+  """What groups are worth.
+
+  groups/no_signal, all_right, all_wrong: share of sampled groups whose rewards are all equal, all 1
+  or more, all 0 or less. groups/sampled: how many there were. groups/unused: share of sampled
+  groups that are not in the update's batch, `rows`.
+  """
+  total, signal = answers.scores.total, answers.signal()
+  return {
+    "groups/no_signal": float(1 - signal.mean()),
+    "groups/all_right": float((total >= 1).all(axis=-1).mean()),
+    "groups/all_wrong": float((total <= 0).all(axis=-1).mean()),
+    "groups/sampled": float(len(total)),
+    "groups/unused": 1 - len(rows) / len(total),
+  }
+
+
+def time_figures(answers: Answers, used: Answers, seconds: np.ndarray) -> dict[str, float]:
+  """Where a step's time went.
+
+  time/rollout_s, reward_s, update_s, step_s: seconds of sampling, of scoring, of all the rest, of
+  the whole. time/PHASE_share: of the whole. time/tokens_per_s: sampled tokens by the whole;
+  time/rollout_tokens_per_s: by sampling; time/update_tokens_per_s: tokens learned from by the rest.
+
+  Args:
+    answers, used: all of the step, and those of the update.
+    seconds: f64[3], what sampling, scoring and the whole step took.
+  """
+  rollout, reward, step = seconds.tolist()
+  update = step - rollout - reward
+  sampled, learned = (float(np.sum(part.rollout.mask)) for part in (answers, used))
+  shares = {"rollout": rollout, "reward": reward, "update": update}
+  return {
+    **{f"time/{phase}_s": taken for phase, taken in shares.items()},
+    **{f"time/{phase}_share": taken / step for phase, taken in shares.items()},
+    "time/step_s": step,
+    "time/tokens_per_s": sampled / step,
+    "time/rollout_tokens_per_s": sampled / rollout,
+    "time/update_tokens_per_s": learned / update,
+  }
+
+
+def sample_records(answers: Answers, advantages: np.ndarray) -> list[dict[str, Any]]:
+  """One record a prompt: the question, its answers, their rewards and advantages f32[P,G]."""
   return [
     {
       "prompt": str(example.messages[-1]["content"]),
       "answer": example.fields.get("answer"),
-      "completions": texts[row],
-      "rewards": scores.total[row].tolist(),
+      "completions": answers.texts[row],
+      "rewards": answers.scores.total[row].tolist(),
       "advantages": advantages[row].tolist(),
     }
-    for row, example in enumerate(examples)
+    for row, example in enumerate(answers.examples)
   ]
 
 

@@ -5,10 +5,10 @@ import os
 import re
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from absl import app
+from absl import flags
 from absl import logging as absl_logging
 
 from grpo_jax.config import ConfigError, Experiment, check
@@ -19,34 +19,49 @@ _CACHE = "~/.cache/grpo_jax/compiled"
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
   """absl's flags; an override of a field that is not there names the nearest one."""
-  file = _config_file(argv)
+  file, chosen = _config_file(argv)
   if file is not None and not os.path.isfile(file):
     _stop(f"--config={file}: there is no such file")
+  if file is not None:
+    _experiment(file, chosen)  # absl would show its errors as a traceback
   try:
-    return app.parse_flags_with_usage(list(argv))
-  except (KeyError, AttributeError, TypeError, ValueError, ConfigError) as error:
-    _stop(_unknown_override(argv) or f"a flag cannot be read: {error}")
-  except OSError as error:
-    _stop(f"--config: {error.filename or ''}: {error.strerror or error}")
+    return flags.FLAGS(list(argv))
+  except (KeyError, AttributeError, TypeError, ValueError, ConfigError, flags.Error) as error:
+    said = " ".join(str(error).split())
+    _stop(_unknown_override(argv) or f"a flag cannot be read: {said} (--helpshort lists them)")
 
 
 def train(experiment: Experiment, workdir: str | None) -> None:
   """Runs or resumes the experiment in `workdir`."""
-  # The compiler, jax and orbax log what only their developers can use.
-  absl_logging.set_verbosity(absl_logging.WARNING)
   if not workdir:
     _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
   _keep_compiled()
   from grpo_jax.run.loop import run
 
   try:
-    run(experiment, str(workdir), say=_say)
+    _in_one_line(lambda: run(experiment, str(workdir), say=_say))
+  except KeyboardInterrupt:
+    _stop(f"stopped; the same command resumes {workdir} from its newest checkpoint", code=130)
+
+
+def export(experiment: Experiment, workdir: str, out: str, number: int | None) -> None:
+  """Writes a checkpoint of a run as a model folder."""
+  from grpo_jax.run.export import export
+
+  number = _in_one_line(lambda: export(experiment, workdir, out, number))
+  _say(f"checkpoint {number} of {workdir} is a model in {out}")
+
+
+def _in_one_line(action: Callable[[], Any]) -> Any:
+  """What `action` returns; an error meant for a person is one line, and ends the program."""
+  # The compiler, jax and orbax log what only their developers can use.
+  absl_logging.set_verbosity(absl_logging.WARNING)
+  try:
+    return action()
   except (ConfigError, ValueError, TypeError, RuntimeError, OSError) as error:
     if not isinstance(error, ConfigError) and not _is_own(error):
       raise
     _stop(str(error))
-  except KeyboardInterrupt:
-    _stop(f"stopped; the same command resumes {workdir} from its newest checkpoint", code=130)
 
 
 def describe(experiment: Experiment) -> None:
@@ -66,23 +81,44 @@ def _described(config: Any, path: str) -> list[str]:
   return [line for name, child in below.items() for line in _described(child, f"{path}.{name}")]
 
 
-def _config_file(argv: Sequence[str]) -> str | None:
-  """The experiment file, as --config=FILE or --config FILE has it."""
+def _config_file(argv: Sequence[str]) -> tuple[str | None, list[str]]:
+  """The experiment file of --config=FILE, --config FILE or FILE:NAME, and [NAME] for get_config."""
   flags = re.findall(r"^--?config[=\n](.*)$", "\n".join(argv), flags=re.MULTILINE)
-  return flags[-1] if flags else None
+  if not flags:
+    return None, []
+  file, colon, name = flags[-1].partition(".py:")
+  return (f"{file}.py", [name]) if colon else (flags[-1], [])
+
+
+def _experiment(file: str, chosen: list[str]) -> Experiment:
+  """What get_config(*chosen) of the file returns; stops with a line where it cannot be had."""
+  path = ":".join([file, *chosen])
+  try:
+    found = runpy.run_path(file)
+    if "get_config" not in found:
+      _stop(f"--config={path}: the file has no function get_config()")
+    return found["get_config"](*chosen)
+  except ConfigError as error:
+    _stop(f"--config={path}: {error}")
+  except SyntaxError as error:
+    _stop(f"--config={path}: line {error.lineno}: {error.msg}: {(error.text or '').strip()}")
+  except OSError as error:
+    _stop(f"--config={path}: {error.strerror or error}")
 
 
 def _unknown_override(argv: Sequence[str]) -> str | None:
   """The line about the first --config.a.b=... whose path does not exist, if there is one."""
-  file = _config_file(argv)
+  file, chosen = _config_file(argv)
   if file is None:
     return None
-  config = runpy.run_path(file)["get_config"]()
+  config = _experiment(file, chosen)
   for argument in argv[1:]:
     match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
     path, here = "config", config
     for name in match[1].split(".") if match else []:
       known = children(here)
+      if here is None:
+        return f"{argument}: {path} is None, so it has no fields: set it in {file}"
       if name not in known:
         return unknown_field(f"{argument}: {path}", name, known)
       path, here = f"{path}.{name}", known[name]

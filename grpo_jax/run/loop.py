@@ -15,9 +15,11 @@ from grpo_jax.parallel import make_devices
 from grpo_jax.rewards import resolve
 from grpo_jax.run import console
 from grpo_jax.run.checkpoint import Checkpointer
+from grpo_jax.run.checks import check_batches, check_context, reward_names
 from grpo_jax.run.evaluate import Evaluate, make_evaluate
 from grpo_jax.run.figures import memory_figures
-from grpo_jax.run.grpo import filter_notice, make_grpo_runner
+from grpo_jax.run.grpo import make_grpo_runner
+from grpo_jax.run.notices import notices
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import load_policy
 from grpo_jax.run.record import claim
@@ -28,6 +30,8 @@ from grpo_jax.types import Params, TrainState
 
 # Steps between the prompts that are shown with their best and worst answer.
 _SHOW_EVERY = 10
+# Updates with a gradient that is not finite are skipped; as many in a row end the run.
+_MOST_BAD = 3
 
 
 def run(
@@ -41,10 +45,11 @@ def run(
     say: takes the lines meant for a person.
 
   Returns:
-    The figures of the last evaluation, and those of the first as "before/...".
+    accuracy/before and accuracy/after, of the first and the last evaluation.
 
   Raises:
     ConfigError: one line on what cannot be run, before anything is compiled.
+    RuntimeError: nothing can be learned: no answer can be scored, or gradients are not finite.
   """
   check(experiment)
   # What is cheap to refuse comes first: data and rewards before the model.
@@ -57,6 +62,7 @@ def run(
     policy = load_policy(experiment)
     check_context(experiment, policy.network.architecture.context_length)
     devices = make_devices(experiment.parallel)
+    check_batches(experiment, devices)
     setting = Setting(experiment, 0, policy.network, policy.tokenizer, task, devices)
     evaluate = make_evaluate(
       experiment.evaluation, policy.network, policy.tokenizer, examples, devices
@@ -69,31 +75,6 @@ def run(
   return this.finish()
 
 
-def reward_names(experiment: Experiment) -> list[str]:
-  """Every reward that the experiment asks for."""
-  stages = [stage for stage in experiment.stages.values() if isinstance(stage, GRPO)]
-  return [experiment.evaluation.reward, *(name for stage in stages for name in stage.rewards)]
-
-
-def check_context(experiment: Experiment, context: int) -> None:
-  """Refuses answers that leave no room for a prompt.
-
-  Raises:
-    ConfigError: names the field.
-  """
-  lengths = {"evaluation.max_tokens": experiment.evaluation.max_tokens}
-  for name, stage in experiment.stages.items():
-    if isinstance(stage, GRPO):
-      lengths[f"stages.{name}.rollout.max_tokens"] = stage.rollout.max_tokens
-    else:
-      lengths[f"stages.{name}.max_tokens"] = stage.max_tokens
-  for name, tokens in lengths.items():
-    if tokens >= context:
-      raise ConfigError(
-        f"config.{name}={tokens}: the model's context is {context}, with the prompt"
-      )
-
-
 class _Run:
   """The files of a run, and its place among the stages."""
 
@@ -103,13 +84,13 @@ class _Run:
     self.checkpoints = Checkpointer(workdir, self.config.checkpoint)
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)
-    stage, step = _position(self.config, self.done)
+    stage, step = position(self.config, self.done)
     self.writer = Writer(workdir, names, names[stage] if self.done else None, step)
-    self.last: dict[str, float] = {}
+    self.bad = 0  # steps in a row whose gradient was not finite
 
   def stages(self, params: Params) -> None:
     """Runs the stages that are left, each from the parameters of the one before."""
-    at, step = _position(self.config, self.done)
+    at, step = position(self.config, self.done)
     if self.done:
       self.say(f"resuming {list(self.config.stages)[at]} after step {step}")
     for index, (name, stage) in enumerate(self.config.stages.items()):
@@ -128,13 +109,14 @@ class _Run:
     for step in range(first, stage.steps):
       outcome = runner.advance(state, step)
       state, now = outcome.state, step + 1
+      self._check_finite(name, now, outcome.figures)
       left = (time.monotonic() - started) / (now - first) * (stage.steps - now)
       self._told(name, now, stage.steps, outcome, left)
       every = self.config.evaluation.every
       last = now == stage.steps
       due = last or (every > 0 and now % every == 0)
       accuracy = self._evaluated(name, now, state) if due else None
-      if last or now % self.config.checkpoint.every == 0:
+      if due or now % self.config.checkpoint.every == 0:
         self.checkpoints.save(number + now, devices.first(state), accuracy)
     self.done = number + stage.steps
     return devices.first(state.params)
@@ -146,11 +128,11 @@ class _Run:
     if isinstance(stage, SFT):
       runner = make_sft_runner(setting, stage)
     else:
-      if notice := filter_notice(stage.rollout):
+      for notice in notices(stage):
         self.say(f"{name}: {notice}")
       needed = stage.loss.kl_coefficient > 0
       reference = self.checkpoints.reference(name, params) if needed else None
-      runner = make_grpo_runner(setting, stage, reference)
+      runner = make_grpo_runner(setting, stage, reference, self.writer.samples(name))
     if step:
       state = self.checkpoints.restore(self.done, jax.eval_shape(runner.init, params))
     else:
@@ -168,13 +150,21 @@ class _Run:
         self.say(console.sample_block(*(sample[key] for key in names)))
     self.say(console.step_line(name, step, steps, outcome.figures, left))
 
+  def _check_finite(self, name: str, step: int, figures: dict[str, float]) -> None:
+    """Stops a run that is destroyed; a single bad update is skipped, and counted."""
+    self.bad = self.bad + 1 if figures["train/nonfinite"] else 0
+    if self.bad == _MOST_BAD:
+      raise RuntimeError(
+        f"{name} step {step}: the gradient was not finite {self.bad} times in a row: a lower"
+        " optimizer.lr, or model.dtype='float32', may help; metrics.jsonl shows since when"
+      )
+
   def _evaluated(self, name: str, step: int, state: TrainState) -> float:
     """Held-out accuracy of a state, written down and said."""
     figures = self.evaluate(state.params)
     self.writer.write_metrics(name, step, figures)
     accuracy, problems = figures["eval/accuracy"], int(figures["eval/problems"])
     self.say(console.evaluation_line(name, step, accuracy, problems))
-    self.last = figures
     return accuracy
 
   def close(self) -> None:
@@ -197,7 +187,7 @@ class _Run:
     return {"accuracy/before": before, "accuracy/after": after}
 
 
-def _position(experiment: Experiment, done: int) -> tuple[int, int]:
+def position(experiment: Experiment, done: int) -> tuple[int, int]:
   """The stage's index and the steps done in it, after `done` steps of all stages.
 
   At a boundary it is the end of the earlier stage, whose parameters the checkpoint holds.

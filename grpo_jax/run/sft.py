@@ -6,7 +6,6 @@ import time
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import SFT
 from grpo_jax.optimizer import make_optimizer, make_schedule
-from grpo_jax.parallel import check_divisible
 from grpo_jax.run.batches import prompt_batch, solution_batch
 from grpo_jax.run.stage import Outcome, Runner, Setting
 from grpo_jax.steps import make_sft_step
@@ -18,7 +17,6 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
   """Builds the stage: batches of the task's own solutions, one update each."""
   devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
   parts = stage.optimizer.micro_batches
-  check_divisible(devices, stage.batch_size, parts, "sft batch_size")
   step_fn = make_sft_step(
     setting.network,
     optimizer,
@@ -31,7 +29,9 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
 
   def advance(state: TrainState, step: int) -> Outcome:
     started = time.monotonic()
-    examples = setting.task.sample(setting.experiment.seed, step, stage.batch_size)
+    examples = setting.task.sample(
+      setting.experiment.seed, setting.steps_before + step, stage.batch_size
+    )
     prompts = prompt_batch(setting.tokenizer, examples, room=room)
     tokens, mask = solution_batch(setting.tokenizer, examples, max_tokens=stage.max_tokens)
     state, metrics = compiled(state, devices.split((prompts, tokens, mask)))

@@ -23,6 +23,12 @@ class Setting:
   task: Task
   devices: Devices
 
+  @property
+  def steps_before(self) -> int:
+    """Steps of all earlier stages: a later one goes on with the data, and does not begin again."""
+    stages = list(self.experiment.stages.values())
+    return sum(stage.steps for stage in stages[: self.index])
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:

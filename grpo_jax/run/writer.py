@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from grpo_jax.run.events import Events
@@ -42,6 +43,12 @@ class Writer:
     """One line a prompt."""
     for record in records:
       self._write("samples", {"stage": stage, "step": step} | record)
+
+  def samples(self, stage: str) -> Iterator[dict[str, Any]]:
+    """The records of a stage that are written already: none, unless the run was resumed."""
+    with open(self._files["samples"].name, encoding="utf-8") as file:
+      records = map(json.loads, file)
+      yield from (record for record in records if record["stage"] == stage)
 
   def close(self) -> None:
     """Waits until all is on disk."""

@@ -25,10 +25,13 @@ def make_grpo_step(
   schedule: optax.Schedule,
   *,
   temperature: float = 1.0,
+  length_budget: int | None = None,
   micro_batches: int = 1,
   axis_name: str | None = None,
 ) -> StepFn:
   """Builds the pure function (TrainState, Batch) -> (TrainState, Metrics).
+
+  An answer whose reward is NaN could not be scored: it has no part in any term or denominator.
 
   A prompt whose answers all have advantage 0 has exactly zero gradient where no KL or entropy term
   is on. Such prompts are moved to the end of the batch and their micro-batches are not run; the
@@ -39,10 +42,12 @@ def make_grpo_step(
     loss: the policy loss.
     optimizer, schedule: as in `steps.update.apply_gradients`.
     temperature: the one that the answers were sampled with.
+    length_budget: L_max of the "constant" aggregation; the batch's T by default.
     micro_batches: parts of the batch, a divisor of P; the gradient does not depend on it.
     axis_name: the device axis that the batch is split over, if any.
   """
-  everywhere = loss.kl_coefficient > 0 or loss.entropy_coefficient != 0
+  kl_in_loss = loss.kl_coefficient > 0 and loss.kl_place == "loss"
+  everywhere = kl_in_loss or loss.entropy_coefficient != 0
 
   def part_loss(params: Params, part: Any) -> tuple[jax.Array, Metrics]:
     batch, weights = part
@@ -59,19 +64,31 @@ def make_grpo_step(
       sampler_logprobs=batch.rollout.logprobs,
       entropy=entropy,
       finished=batch.rollout.finished,
+      kept=batch.kept,
       weights=weights,
     )
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    mask = losses.loss_mask(batch.rollout.mask, batch.rollout.finished, loss)
-    weights = losses.token_weights(mask, loss.aggregation, axis_name=axis_name)
-    useful = jnp.any(mask.any(-1) & ((batch.advantages != 0) | everywhere), axis=-1)
+    scored = ~jnp.isnan(batch.rewards)[..., None]
+    mask = losses.loss_mask(batch.rollout.mask & scored, batch.rollout.finished, loss)
+    weights = losses.token_weights(
+      mask, loss.aggregation, length_budget=length_budget, axis_name=axis_name
+    )
+    moved = batch.advantages.reshape(*mask.shape[:2], -1) != 0
+    useful = jnp.any(mask.any(-1) & (moved.any(-1) | everywhere), axis=-1)
+    # Metrics are of the useful prompts, also where others share a micro-batch with them.
+    seen = batch.rollout.mask & scored & useful[:, None, None]
+    batch = batch.replace(rollout=batch.rollout.replace(mask=seen))  # type: ignore[attr-defined]
     order = jnp.argsort(~useful, stable=True)
     parts = jax.tree.map(lambda leaf: leaf[order], (batch, weights))
     size = useful.shape[0] // micro_batches
     count = (jnp.sum(useful) + size - 1) // size
     gradients, value, metrics = update.summed_gradients(
-      part_loss, state.params, update.split(parts, micro_batches), count
+      part_loss,
+      state.params,
+      update.split(parts, micro_batches),
+      count,
+      scale=update.loss_scale(network.dtype, mask.size),
     )
     gradients, value, useful_prompts = update.over_devices(
       (gradients, value, jnp.sum(useful)), axis_name

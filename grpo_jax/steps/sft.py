@@ -42,7 +42,10 @@ def make_sft_step(
   def step(state: TrainState, batch: Demonstrations) -> tuple[TrainState, Metrics]:
     weights = token_weights(batch[2], "token_mean", axis_name=axis_name)
     parts = update.split((batch, weights), micro_batches)
-    gradients, _, metrics = update.summed_gradients(part_loss, state.params, parts, micro_batches)
+    scale = update.loss_scale(network.dtype, batch[2].size)
+    gradients, _, metrics = update.summed_gradients(
+      part_loss, state.params, parts, micro_batches, scale=scale
+    )
     gradients = update.over_devices(gradients, axis_name)
     state, update_metrics = update.apply_gradients(state, gradients, optimizer, schedule)
     return state, metrics_lib.over_devices(metrics, axis_name) | update_metrics

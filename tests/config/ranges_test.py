@@ -18,12 +18,12 @@ _POSITIVE = ([1e-12, 5.0], [0.0, -1e-9])
 RANGES = {
   config.Grouping: {
     "baseline": (["mean", "leave_one_out", "length_weighted", "none"], ["median", ""]),
-    "scale": (["group_std", "batch_std", "none"], ["std", ""]),
+    "scale": (["group_std", "batch_std", "batch_reward_std", "none"], ["std", ""]),
     "ddof": ([0, 1], [-1, 2]),
     "eps": _NOT_NEGATIVE,
   },
   config.LossConfig: {
-    "objective": (["ppo_clip", "reinforce"], ["ppo", ""]),
+    "objective": (["ppo_clip", "gmpo", "sapo", "reinforce"], ["ppo", ""]),
     "clip_low": ([1e-4, 0.2, 0.999], [0.0, 1.0, -0.2]),
     "clip_high": ([1e-4, 0.28, 5.0], [0.0, -0.2]),
     "dual_clip": ([0.0, 1.001, 3.0], [-1.0, 0.5, 1.0]),
@@ -31,11 +31,25 @@ RANGES = {
       ["token_mean", "sequence_mean", "constant", "sequence_sum", "prompt_mean"],
       ["mean", ""],
     ),
+    "ratio_floor": ([0.0, 0.2, 1.0], [-1e-9, 1.001]),
+    "ratio_cap": ([1.0, 5.0], [-1.0, 0.2]),
+    "tau_positive": _POSITIVE,
+    "tau_negative": _POSITIVE,
     "kl_coefficient": _NOT_NEGATIVE,
     "kl_estimator": (["k1", "k2", "k3"], ["k4", "kl"]),
+    "kl_place": (["loss", "reward", "returns"], ["advantage", ""]),
     "entropy_coefficient": ([-0.1, 0.0, 0.1], []),
-    "sampler_correction": (["none", "truncate"], ["clip", ""]),
+    "entropy_top": ([1e-6, 0.2, 1.0], [0.0, 1.001]),
+    "sampler_correction": (["none", "truncate", "icepop", "sequence_mask"], ["clip", ""]),
+    "sampler_floor": ([0.0, 0.5, 1.0], [-1e-9, 1.001]),
     "sampler_cap": _POSITIVE,
+    "sampler_sequence_cap": _POSITIVE,
+  },
+  config.Shaping: {"overlong_buffer": _COUNT_OR_OFF},
+  config.Selection: {
+    "no_signal": (["keep", "drop", "refill"], ["resample", ""]),
+    "rounds": ([2, 4, 100], [1, 0]),
+    "retire_at": ([0.0, 0.9, 1.0], [-1e-9, 1.001]),
   },
   config.Architecture: {
     "vocab_size": _COUNT_OR_OFF,
@@ -103,7 +117,20 @@ _BESIDE = {
   config.Model: {"tokenizer": "characters", "architecture": config.Architecture()},
   config.Optimizer: {"lr": 1.0, "min_lr": 0.0},
 }
-_BESIDE_FIELD = {(config.Optimizer, "warmup_steps"): {"decay_steps": 10**7}}
+_CISPO, _SAPO = {"objective": "cispo", "ratio_cap": 5.0}, {"objective": "sapo"}
+_BESIDE_FIELD = {
+  (config.Optimizer, "warmup_steps"): {"decay_steps": 10**7},
+  (config.LossConfig, "ratio_floor"): _CISPO,
+  (config.LossConfig, "ratio_cap"): _CISPO,
+  (config.LossConfig, "tau_positive"): _SAPO,
+  (config.LossConfig, "tau_negative"): _SAPO,
+  (config.LossConfig, "kl_estimator"): {"kl_coefficient": 0.1},
+  (config.LossConfig, "kl_place"): {"kl_coefficient": 0.1},
+  (config.LossConfig, "sampler_floor"): {"sampler_correction": "icepop"},
+  (config.LossConfig, "sampler_cap"): {"sampler_correction": "truncate"},
+  (config.LossConfig, "sampler_sequence_cap"): {"sampler_correction": "sequence_mask"},
+  (config.Selection, "rounds"): {"no_signal": "refill"},
+}
 # Free text, which no range can bound.
 _FREE_TEXT = {"weights", "question", "system", "train", "held_out", "answer", "answer_marker"}
 _FREE_TEXT |= {"reward"}  # a name that rewards.resolve checks

@@ -117,3 +117,14 @@ def test_closeness_grows_towards_the_answer():
     for text in ("none", "300", "150", "99", "100", "<answer>150</answer> 100")
   ]
   assert worth == [0, 0, 0.5, 0.99, 1, 0.5]
+
+
+def test_random_is_a_fair_coin_that_falls_the_same_way_again():
+  """A control for spurious gains: blind to the answer, and equal in a resumed run."""
+  from grpo_jax.rewards.verifiers import coin
+
+  rewards = [coin("q", f"answer {i}", {"answer": str(i)}) for i in range(2000)]
+  assert set(rewards) == {0.0, 1.0}
+  assert abs(sum(rewards) / 2000 - 0.5) < 0.05
+  assert rewards == [coin("q", f"answer {i}", {"answer": "other"}) for i in range(2000)]
+  assert coin("q", "\ud800", {}) in (0.0, 1.0)

@@ -1,5 +1,6 @@
 """The figures of a rollout, against numbers worked by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpo_jax.rewards import Scores
-from grpo_jax.run.figures import memory_figures, rollout_figures, sample_records
+from grpo_jax.run.figures import (
+  answer_figures,
+  group_figures,
+  memory_figures,
+  sample_records,
+  time_figures,
+)
+from grpo_jax.run.gather import Answers
 from grpo_jax.tasks import Example
 from grpo_jax.types import Prompts, Rollout
 
@@ -29,10 +37,17 @@ def _rollout(lengths, T=4, finished=None, logprob=-0.5):
   return Rollout(prompts, np.zeros(mask.shape, np.int32), mask, logprobs, finished)
 
 
+def _answers(rollout, scores):
+  P, G = scores.total.shape
+  examples = [Example([{"role": "user", "content": f"q{row}"}], {}, "") for row in range(P)]
+  return Answers(examples, rollout, [["a"] * G] * P, scores, np.zeros(2))
+
+
 def test_figures_by_hand():
+  """Pitfall 25: over all that was sampled, whatever the update is given."""
   rollout = _rollout([[1, 4], [2, 3]], finished=[[True, False], [True, True]])
   scores = _scores([[1.0, 0.0], [0.5, 0.5]], number=[[1, 0], [0, 0]], format=[[0, 0], [1, 1]])
-  assert rollout_figures(rollout, scores, np.array([[1.0, 0.0], [0.0, 0.0]])) == {
+  assert answer_figures(_answers(rollout, scores)) == {
     "reward/mean": 0.5,
     "reward/std": pytest.approx(math.sqrt((0.25 + 0.25) / 4)),
     "reward/unscored": 0.0,
@@ -41,14 +56,42 @@ def test_figures_by_hand():
     "length/mean": 2.5,
     "length/max": 4.0,
     "length/truncated": 0.25,
-    "groups/no_signal": 0.5,
     "policy/entropy": 0.5,
+  }
+
+
+def test_what_groups_are_worth_by_hand():
+  total = [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, _NAN]]
+  answers = _answers(_rollout(np.ones((4, 2))), _scores(total))
+  assert group_figures(answers, np.array([0, 2])) == {
+    "groups/no_signal": 0.75,
+    "groups/all_right": 0.25,
+    "groups/all_wrong": 0.25,
+    "groups/sampled": 4.0,
+    "groups/unused": 0.5,
+  }
+
+
+def test_where_the_time_went_by_hand():
+  answers = _answers(_rollout([[1, 4], [2, 3]]), _scores(np.zeros((2, 2))))
+  figures = time_figures(answers, answers.rows(np.array([0])), np.array([2.0, 1.0, 8.0]))
+  assert figures == {
+    "time/rollout_s": 2.0,
+    "time/reward_s": 1.0,
+    "time/update_s": 5.0,
+    "time/rollout_share": 0.25,
+    "time/reward_share": 0.125,
+    "time/update_share": 0.625,
+    "time/step_s": 8.0,
+    "time/tokens_per_s": 1.25,
+    "time/rollout_tokens_per_s": 5.0,
+    "time/update_tokens_per_s": 1.0,
   }
 
 
 def test_what_could_not_be_scored_is_left_out_of_the_rewards():
   scores = _scores([[1.0, _NAN], [0.0, _NAN]], number=[[1.0, 0.0], [0.0, _NAN]])
-  figures = rollout_figures(_rollout([[1, 1], [1, 1]]), scores, np.zeros((2, 2)))
+  figures = answer_figures(_answers(_rollout([[1, 1], [1, 1]]), scores))
   assert figures["reward/mean"] == 0.5
   assert figures["reward/std"] == 0.5
   assert figures["reward/unscored"] == 0.5
@@ -57,7 +100,8 @@ def test_what_could_not_be_scored_is_left_out_of_the_rewards():
 
 def test_a_step_without_a_score_has_no_mean_and_warns_of_nothing(recwarn):
   scores = _scores([[_NAN, _NAN]], number=[[_NAN, _NAN]])
-  figures = rollout_figures(_rollout([[1, 1]]), scores, np.zeros((1, 2)))
+  answers = _answers(_rollout([[1, 1]]), scores)
+  figures = answer_figures(answers) | group_figures(answers, np.arange(1))
   assert math.isnan(figures["reward/mean"])
   assert math.isnan(figures["reward/std"])
   assert figures["reward/unscored"] == 1
@@ -69,15 +113,16 @@ def test_a_step_without_a_score_has_no_mean_and_warns_of_nothing(recwarn):
 def test_equal_rewards_have_no_spread(value, P, G):
   """float32 can leave the mean square below the square of the mean."""
   scores = _scores(np.full((P, G), value))
-  figures = rollout_figures(_rollout(np.ones((P, G))), scores, np.zeros((P, G)))
+  figures = answer_figures(_answers(_rollout(np.ones((P, G))), scores))
   assert all(isinstance(figure, float) for figure in figures.values())
   assert figures["reward/std"] == pytest.approx(0, abs=1e-5)
 
 
 def test_samples_are_plain_records():
   example = Example([{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], {}, "")
-  scores = _scores([[1.0, 0.5]])
-  (record,) = sample_records([example], [["a", "b"]], scores, np.array([[1.0, -1.0]]))
+  answers = _answers(_rollout([[1, 1]]), _scores([[1.0, 0.5]]))
+  answers = dataclasses.replace(answers, examples=[example], texts=[["a", "b"]])
+  (record,) = sample_records(answers, np.array([[1.0, -1.0]]))
   assert record == {
     "prompt": "q",
     "answer": None,

@@ -1,5 +1,7 @@
 """From the command line to a run: one line for what a person can mend, a traceback for a bug."""
 
+import importlib
+
 import pytest
 
 from experiments.configs import tiny_arithmetic
@@ -11,11 +13,12 @@ _FILE = "experiments/configs/tiny_arithmetic.py"
 @pytest.mark.parametrize(
   ("arguments", "file"),
   [
-    (["train", f"--config={_FILE}"], _FILE),
-    (["train", "-config", _FILE], _FILE),
-    (["train", "--workdir=x", "--config=a.py", "--config=b.py"], "b.py"),
-    (["train", "--config.seed=1"], None),
-    (["train"], None),
+    (["train", f"--config={_FILE}"], (_FILE, [])),
+    (["train", "-config", _FILE], (_FILE, [])),
+    (["train", "--workdir=x", "--config=a.py", "--config=b.py"], ("b.py", [])),
+    (["train", "--config=a.py:dapo"], ("a.py", ["dapo"])),
+    (["train", "--config.seed=1"], (None, [])),
+    (["train"], (None, [])),
   ],
 )
 def test_the_experiment_file_is_found_as_absl_finds_it(arguments, file):
@@ -26,6 +29,13 @@ def test_the_experiment_file_is_found_as_absl_finds_it(arguments, file):
 def test_a_missing_experiment_file_is_one_line(arguments, capsys):
   assert _stopped(lambda: launch.parse_flags(["train", *arguments])) == 2
   assert capsys.readouterr().err == "error: --config=nope.py: there is no such file\n"
+
+
+def test_an_unknown_variant_is_one_line(capsys):
+  importlib.import_module("experiments.train")  # declares --config
+  arguments = ["train", "--config=experiments/configs/variants.py:dappo"]
+  assert _stopped(lambda: launch.parse_flags(arguments)) == 2
+  assert "did you mean 'dapo'" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_one_line(capsys):

@@ -144,6 +144,56 @@ def test_what_cannot_be_run_is_one_line_before_anything_is_written(tmp_path, fla
   assert not (tmp_path / "new").exists()
 
 
+def test_every_evaluated_step_has_a_checkpoint_so_that_the_best_can_stay(uninterrupted):
+  """Steps 3 and 6 of each stage are evaluated, and no multiples of checkpoint.every."""
+  workdir, _ = uninterrupted
+  import orbax.checkpoint as ocp
+
+  with ocp.CheckpointManager(workdir / "checkpoints") as manager:
+    kept = manager.all_steps()
+  scores = {}
+  for line in _metrics(workdir):
+    if "eval/accuracy" in line and line["step"]:
+      number = line["step"] + (6 if line["stage"] == "grpo" else 0)
+      scores[number] = line["eval/accuracy"]
+  assert max(scores.values()) in {scores[number] for number in kept if number in scores}
+
+
+@pytest.mark.parametrize(
+  ("flag", "said"),
+  [
+    ("--config.stages.sft.optimizer.lr=3e38", "not finite 3 times in a row"),
+    ("--config.evaluation.reward={reward}", "could score none of 16 held-out answers"),
+  ],
+)
+def test_a_run_that_can_learn_nothing_ends_with_a_line(tmp_path, flag, said):
+  reward = tmp_path / "reward.py"
+  reward.write_text("def unknown(prompt, completion, fields):\n  return float('nan')\n")
+  result = _run(tmp_path / "run", flag.format(reward=f"{reward}:unknown"))
+  assert result.returncode == 2, result.stderr
+  assert said in result.stderr
+  assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+def test_a_run_is_exported_as_a_model_folder_that_loads(uninterrupted, tmp_path):
+  import jax
+  import numpy as np
+
+  from grpo_jax import weights
+
+  workdir, _ = uninterrupted
+  command = _command(workdir, f"--out={tmp_path / 'model'}")
+  command[2] = "experiments.export"
+  result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+  assert result.returncode == 0, result.stderr
+  assert "checkpoint 14" in result.stdout
+  loaded, state = weights.load(str(tmp_path / "model")), _state(workdir)
+  jax.tree.map(np.testing.assert_array_equal, loaded.params, state["params"])
+  again = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+  assert again.returncode == 2
+  assert "holds a model already" in again.stderr
+
+
 def test_pmap_over_devices_gives_the_same_run(uninterrupted, tmp_path):
   """The same prompts, keys and updates, on four devices."""
   result = _run(tmp_path, "--config.parallel.mode=pmap")

@@ -75,22 +75,6 @@ def _assert_close(left, right, atol=2e-6):
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), left, right)
 
 
-# One of each aggregation: a preset more is half a minute of compiling.
-@pytest.mark.parametrize("preset", ["grpo", "grpo_verl", "dr_grpo"])
-def test_any_split_gives_the_same_gradient(preset):
-  """Pitfall 7: denominators are of the whole batch, not of a micro-batch or a device."""
-  loss = config.PRESETS[preset].loss
-  batch = _batch()
-  whole, figures = _update(batch, loss)
-  _assert_close(whole, _direct(batch, loss))
-  splits = [(2, Devices(1, None)), (4, Devices(1, None)), (1, Devices(4, "d"))]
-  for parts, devices in splits:
-    params, split_figures = _update(batch, loss, parts, devices)
-    _assert_close(whole, params)
-    for name in figures:
-      assert split_figures[name] == pytest.approx(figures[name], rel=1e-4, abs=1e-6), name
-
-
 def _direct(batch: Batch, loss: LossConfig):
   """theta - gradient of policy_loss on the whole batch at once."""
 
@@ -113,12 +97,15 @@ def test_the_policy_moved():
 
 
 def test_prompts_without_signal_are_left_out_and_still_counted():
-  """Pitfall 10: their gradient is exactly zero, their tokens stay in the denominator."""
+  """Pitfalls 7 and 10: their gradient is exactly zero, their tokens stay in the denominator.
+
+  Every preset in invariance_test.py, on a toy; here the decoder itself.
+  """
   advantages = np.array([[0, 0, 0], [1, -1, 0], [0, 0, 0], [0.5, 0.5, -1]])
   batch, loss = _batch(advantages=advantages), LossConfig(aggregation="token_mean")
   expected = _direct(batch, loss)
-  for parts in (1, 2, 4):
-    params, _ = _update(batch, loss, parts)
+  for parts, devices in [(1, None), (2, None), (4, None), (1, Devices(4, "d"))]:
+    params, _ = _update(batch, loss, parts, devices)
     _assert_close(expected, params)
 
 
@@ -152,6 +139,21 @@ def test_a_gradient_that_is_not_finite_is_not_applied():
   params, figures = _update(_batch(advantages=advantages), LossConfig())
   jax.tree.map(np.testing.assert_array_equal, params, _params())
   assert figures["train/skipped"] == 1
+
+
+def test_an_answer_without_a_score_has_no_part_in_any_term():
+  """Its tokens leave the denominators, and a KL or entropy term does not move it."""
+  loss = LossConfig(kl_coefficient=0.5, entropy_coefficient=0.1, aggregation="token_mean")
+  batch = _batch()
+  batch = dataclasses.replace(batch, ref_logprobs=batch.rollout.logprobs - 0.5)
+  rewards = np.zeros((P, G), np.float32)
+  rewards[1, 2] = np.nan
+  unscored, _ = _update(dataclasses.replace(batch, rewards=rewards), loss)
+  mask = np.array(batch.rollout.mask)
+  mask[1, 2] = False
+  gone = dataclasses.replace(batch.rollout, mask=jnp.asarray(mask))
+  expected, _ = _update(dataclasses.replace(batch, rollout=gone), loss)
+  _assert_close(expected, unscored, atol=1e-7)
 
 
 def test_what_is_masked_changes_nothing():

@@ -66,11 +66,11 @@ def test_no_way_out_of_the_sandbox(tmp_path, escape):
     ),
     ("{{ 9 ** (9 ** 9) }}", "processor time"),
     ("{% for a in range(100001) %}{% endfor %}", "OverflowError"),
-    ("{{ 'a' * 10 ** 10 }}", "MemoryError"),
+    ("{{ 'a' * 10 ** 10 }}", "emory"),
     (
       "{% set n = namespace(x='ab') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}"
       "{% endfor %}{{ n.x }}",
-      "MemoryError",
+      "emory",  # MemoryError, or killed for it
     ),
     ("{% for a in range(99999) %}{{ 'a' * 99 }}{% endfor %}", "over 1000000 characters"),
     ("{{ 'a' * 1000001 }}", "over 1000000 characters"),

@@ -76,7 +76,7 @@ def test_a_chat_ends_where_the_model_begins(folder):
 
 
 def test_a_beginning_token_is_not_doubled(folder):
-  """A template that writes it, with a tokenizer.json that would add it as well."""
+  """Pitfall 21: a template that writes it, with a tokenizer.json that would add it as well."""
   path = os.path.join(folder, "tokenizer.json")
   with open(path, encoding="utf-8") as file:
     source = json.load(file)

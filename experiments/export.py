@@ -1,0 +1,27 @@
+r"""Writes a trained model as a Hugging Face folder, which transformers and vLLM load.
+
+python -m experiments.export --config=experiments/configs/smollm2_addition.py \
+    --workdir=runs/addition --out=models/addition
+
+Flags of --config as in training. The folder can be `--config.model.weights` of another experiment.
+"""
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from grpo_jax.run import launch
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment file of the run.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_OUT = flags.DEFINE_string("out", None, "Folder of the model, made here.", required=True)
+_STEP = flags.DEFINE_integer("step", None, "Which checkpoint; the newest by default.")
+flags.mark_flag_as_required("config")
+
+
+def main(_: list[str]) -> None:
+  """Exports the checkpoint."""
+  launch.export(_CONFIG.value, _WORKDIR.value, _OUT.value, _STEP.value)
+
+
+if __name__ == "__main__":
+  app.run(main, flags_parser=launch.parse_flags)

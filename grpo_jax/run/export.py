@@ -1,0 +1,46 @@
+"""A run's checkpoint -> a model folder, in the layout of Hugging Face."""
+
+import os
+
+import jax
+
+from grpo_jax import weights
+from grpo_jax.config import ConfigError, Experiment, check
+from grpo_jax.optimizer import make_optimizer
+from grpo_jax.run.checkpoint import Checkpointer
+from grpo_jax.run.loop import position
+from grpo_jax.run.policy import load_policy
+from grpo_jax.steps.update import init_state
+
+
+def export(experiment: Experiment, workdir: str, out: str, number: int | None = None) -> int:
+  """Writes the parameters of a checkpoint, with the tokenizer, to the folder `out`.
+
+  Args:
+    experiment: the one that the run was made with.
+    workdir: the run folder. out: must not hold a model.
+    number: the checkpoint, counted in steps of all stages; the newest by default.
+
+  Returns:
+    The number of the checkpoint.
+
+  Raises:
+    ConfigError: there is no such checkpoint, or `out` holds a model.
+  """
+  check(experiment)
+  if not os.path.isdir(os.path.join(workdir, "checkpoints")):
+    raise ConfigError(f"{workdir} is no run folder: it has no checkpoints")
+  if os.path.exists(os.path.join(out, "config.json")):
+    raise ConfigError(f"{out} holds a model already: name another folder")
+  checkpoints = Checkpointer(workdir, experiment.checkpoint)
+  known = checkpoints.numbers()
+  number = number if number is not None else max(known, default=-1)
+  if number not in known:
+    raise ConfigError(f"{workdir} has no checkpoint {number}: there are {known}")
+  policy = load_policy(experiment)
+  stage = list(experiment.stages.values())[position(experiment, number)[0]]
+  optimizer = make_optimizer(stage.optimizer)
+  like = jax.eval_shape(lambda: init_state(policy.params, optimizer))
+  params = checkpoints.restore(number, like).params
+  weights.save(out, policy.network.architecture, params, policy.tokenizer)
+  return number

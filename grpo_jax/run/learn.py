@@ -1,0 +1,127 @@
+"""The updates of a step: what is looked at before the first, and then each in turn."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from grpo_jax import metrics as metrics_lib
+from grpo_jax.config import GRPO
+from grpo_jax.logprobs import answer_logprobs
+from grpo_jax.metrics import Metrics
+from grpo_jax.optimizer import make_schedule
+from grpo_jax.run.gather import Answers
+from grpo_jax.run.stage import Setting
+from grpo_jax.steps import make_grpo_step
+from grpo_jax.steps.update import split
+from grpo_jax.types import Batch, Params, Rollout, TrainState
+
+# The trainer's own log-probs of one policy agree with themselves to this, in float32.
+_STRICT = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Looks:
+  """Log-probs f32[P,G,T] from before the updates, and the tokens of high entropy bool[P,G,T]."""
+
+  old_logprobs: np.ndarray | None = None
+  ref_logprobs: np.ndarray | None = None
+  kept: np.ndarray | None = None
+
+
+def make_looks(
+  setting: Setting, stage: GRPO, reference: Params | None
+) -> Callable[[Params, Answers], Looks]:
+  """Builds (parameters, answers) -> Looks: a forward pass only where something needs it.
+
+  With one update a rollout the step's own log-probs are the old ones, and no pass is paid.
+  """
+  devices, network, loss = setting.devices, setting.network, stage.loss
+
+  parts = stage.minibatches * stage.optimizer.micro_batches  # no more memory than the update has
+
+  def look(params: Params, rollout: Rollout) -> tuple[jax.Array, jax.Array]:
+    def one(part: Rollout) -> tuple[jax.Array, jax.Array]:
+      return answer_logprobs(network, params, part, temperature=stage.rollout.temperature)
+
+    looked = jax.lax.map(one, split(rollout, parts))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), looked)
+
+  compiled = devices.compile(look)
+  frozen = None if reference is None else devices.replicate(reference)
+  early = loss.kl_coefficient > 0 and loss.kl_place != "loss"
+  needs_old = stage.minibatches * stage.epochs > 1 or early or stage.strict
+
+  def looks(params: Params, answers: Answers) -> Looks:
+    rollout, old, ref, kept = devices.split(answers.rollout), None, None, None
+    if needs_old or loss.entropy_top < 1:
+      old, entropy = jax.device_get(devices.join(compiled(params, rollout)))
+      if loss.entropy_top < 1:
+        kept = highest(entropy, np.asarray(answers.rollout.mask), loss.entropy_top)
+    if frozen is not None:
+      ref = jax.device_get(devices.join(compiled(frozen, rollout)))[0]
+    return Looks(old if needs_old else None, ref, kept)
+
+  return looks
+
+
+def highest(values: np.ndarray, mask: np.ndarray, share: float) -> np.ndarray:
+  """bool, where `values` is among the highest `share` of the unmasked ones."""
+  return mask & (values >= np.quantile(values[mask], 1 - share))
+
+
+def make_learner(
+  setting: Setting, stage: GRPO, optimizer: Any
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+  """Builds (state, batch) -> state and metrics, over all the updates of a rollout.
+
+  Raises, when it is called:
+    RuntimeError: in strict mode, log-probs of one policy differ from one compiled pass to another.
+  """
+  devices, updates = setting.devices, stage.minibatches * stage.epochs
+  parts = stage.optimizer.micro_batches
+  step_fn = make_grpo_step(
+    setting.network,
+    stage.loss,
+    optimizer,
+    make_schedule(stage.optimizer, stage.steps * updates),
+    temperature=stage.rollout.temperature,
+    length_budget=stage.rollout.max_tokens,
+    micro_batches=parts,
+    axis_name=devices.axis_name,
+  )
+  update = devices.compile(step_fn, donate=(0,))
+
+  def learn(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    all_metrics: list[Metrics] = []
+    for number in range(updates):
+      part = _minibatch(devices, batch, number % stage.minibatches, stage.minibatches)
+      state, metrics = update(state, part)
+      all_metrics.append(metrics)
+      if stage.strict and number == 0:
+        _check_ratio(metrics_lib.read(devices.first(metrics))["policy/log_ratio_max"])
+    merged = functools.reduce(metrics_lib.merge, all_metrics)
+    if updates > 1:  # how stale the answers were by the last update
+      merged["policy/kl_old_last"] = all_metrics[-1]["policy/kl_old"]
+    return state, merged
+
+  return learn
+
+
+def _minibatch(devices: Any, batch: Batch, index: int, count: int) -> Batch:
+  """Every count-th prompt, from `index`: the same split whatever the devices."""
+  if count == 1:
+    return batch
+  return devices.split(jax.tree.map(lambda leaf: leaf[index::count], devices.join(batch)))
+
+
+def _check_ratio(largest: float) -> None:
+  if largest > _STRICT:
+    raise RuntimeError(
+      f"strict: before the first update |log pi - log pi_old| reached {largest:.1e}, more than"
+      f" {_STRICT}: log-probs of one policy differ between two passes"
+      " (model.dtype='float32' is needed; else this is a bug)"
+    )
