@@ -1,5 +1,6 @@
-"""Sampling a group of answers to each prompt: prefill once, decode, stop when all have."""
+"""Sampling a group of answers to each prompt: prefill once, decode, shrink as answers end."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,20 +18,23 @@ RolloutFn = Callable[[Params, Prompts, jax.Array], Rollout]
 
 @flax.struct.dataclass
 class _Decoding:
-  """The state of the decode loop.
+  """The state of the decode loop, whose rows are [P,G] answers, and [B,1] once it was compacted.
 
   t: i32[], tokens drawn so far. hidden: [P,G,D], what the next token is drawn from.
-  cache: keys and values of the tokens fed so far. tokens, logprobs, mask: [P,G,T], as in Rollout.
-  running: bool[P,G], false once the stop token is drawn.
+  cache: keys and values of the tokens fed so far. keys: key[P,G].
+  running: bool[P,G], false once the stop token is drawn. answer: i32[P,G], which one a row is.
+  tokens, logprobs, mask: [P G, T] of all answers, as in Rollout.
   """
 
   t: jax.Array
   hidden: jax.Array
-  cache: list
+  cache: model.Cache
+  keys: jax.Array
+  running: jax.Array
+  answer: jax.Array
   tokens: jax.Array
   logprobs: jax.Array
   mask: jax.Array
-  running: jax.Array
 
 
 def make_rollout(
@@ -47,8 +51,9 @@ def make_rollout(
   """Builds the pure function (params, prompts, keys) -> Rollout.
 
   A prompt is run once for its whole group. The loop ends when every answer has drawn a stop token,
-  or at max_tokens. Keys are key[P], one a prompt; answer g draws token t with
-  fold_in(fold_in(key, g), t), so an answer does not depend on its neighbours or on the devices.
+  or at max_tokens; on the way, when only half of the answers still run, it goes on with these.
+  Keys are key[P], one a prompt; answer g draws token t with fold_in(fold_in(key, g), t), so an
+  answer does not depend on its neighbours or on the devices.
 
   Args:
     network: the model without its parameters.
@@ -75,49 +80,77 @@ def make_rollout(
 
   def pick(hidden: jax.Array, head: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draws a token for each answer: hidden [P,G,D] -> i32[P,G] and its log-prob f32[P,G]."""
-    kept = filter_logits(model.logits(hidden, head), **filters)
+    kept = filter_logits(model.served_logits(hidden, head), **filters)
     tokens = draw(keys, kept) if temperature > 0 else jnp.argmax(kept, axis=-1)
     chosen = jnp.take_along_axis(kept, tokens[..., None], axis=-1)[..., 0]
     return tokens.astype(jnp.int32), chosen - jax.nn.logsumexp(kept, axis=-1)
 
+  def advance(served: model.Served, state: _Decoding) -> _Decoding:
+    fold = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, state.t)))
+    tokens, logprobs = pick(state.hidden, served.head, fold(state.keys))
+    hidden, cache = model.step(served, state.cache, tokens, state.t)
+    at = (state.answer, state.t)
+    return state.replace(  # type: ignore[attr-defined]
+      t=state.t + 1,
+      hidden=hidden,
+      cache=cache,
+      running=state.running & ~jnp.isin(tokens, stops),
+      tokens=state.tokens.at[at].set(tokens),
+      logprobs=state.logprobs.at[at].set(jnp.where(state.running, logprobs, 0)),
+      mask=state.mask.at[at].set(state.running),
+    )
+
   def rollout(params: Params, prompts: Prompts, keys: jax.Array) -> Rollout:
-    P = prompts.tokens.shape[0]
+    P, S = prompts.tokens.shape
     chex.assert_shape(keys, (P,))
     hidden, prefix = network.prefill(params, prompts)
     served = model.serve(network, params, prefix)
-    answer_keys = jax.vmap(
-      lambda key: jax.vmap(lambda g: jax.random.fold_in(key, g))(jnp.arange(G))
-    )
-    group_keys = answer_keys(keys)
-
-    def unfinished(state: _Decoding) -> jax.Array:
-      return (state.t < T) & jnp.any(state.running)
-
-    def advance(state: _Decoding) -> _Decoding:
-      fold = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, state.t)))
-      tokens, logprobs = pick(state.hidden, served.head, fold(group_keys))
-      running = state.running & ~jnp.isin(tokens, stops)
-      hidden, cache = model.step(served, state.cache, tokens, state.t)
-      return _Decoding(
-        t=state.t + 1,
-        hidden=hidden,
-        cache=cache,
-        tokens=state.tokens.at[..., state.t].set(tokens),
-        logprobs=state.logprobs.at[..., state.t].set(jnp.where(state.running, logprobs, 0)),
-        mask=state.mask.at[..., state.t].set(state.running),
-        running=running,
-      )
-
-    start = _Decoding(
+    state = _Decoding(
       t=jnp.int32(0),
       hidden=jnp.broadcast_to(hidden[:, None], (P, G, hidden.shape[-1])),
       cache=model.empty_cache(network, P, G, T),
-      tokens=jnp.zeros((P, G, T), jnp.int32),
-      logprobs=jnp.zeros((P, G, T), jnp.float32),
-      mask=jnp.zeros((P, G, T), bool),
+      keys=jax.vmap(lambda key: jax.vmap(lambda g: jax.random.fold_in(key, g))(jnp.arange(G)))(
+        keys
+      ),
       running=jnp.ones((P, G), bool),
+      answer=jnp.arange(P * G).reshape(P, G),
+      tokens=jnp.zeros((P * G, T), jnp.int32),
+      logprobs=jnp.zeros((P * G, T), jnp.float32),
+      mask=jnp.zeros((P * G, T), bool),
     )
-    end = jax.lax.while_loop(unfinished, advance, start)
-    return Rollout(prompts, end.tokens, end.mask, end.logprobs, finished=~end.running)
+    for rows in (*batch_sizes(P, G, S, T, network.compactions), 0):
+
+      def unfinished(state: _Decoding, rows: int = rows) -> jax.Array:
+        return (state.t < T) & (jnp.sum(state.running) > rows)
+
+      state = jax.lax.while_loop(unfinished, functools.partial(advance, served), state)
+      if rows:
+        served, state = _compacted(served, state, rows)
+    tokens, logprobs, mask = (
+      leaf.reshape(P, G, T) for leaf in (state.tokens, state.logprobs, state.mask)
+    )
+    ended = jnp.any(mask & jnp.isin(tokens, stops), axis=-1)
+    return Rollout(prompts, tokens, mask, logprobs, finished=ended)
 
   return rollout
+
+
+def batch_sizes(P: int, G: int, S: int, T: int, compactions: int) -> list[int]:
+  """The numbers of rows that a decode step of P x G answers shrinks to, largest first.
+
+  Halves, down to 8. Compacted, each row has a copy of its prompt's keys: sizes that would need more
+  memory than the whole batch are left out.
+  """
+  halves = [P * G >> n for n in range(1, compactions + 1)]
+  return [rows for rows in halves if rows >= 8 and rows * (S + T) <= P * S + P * G * T]
+
+
+def _compacted(served: model.Served, state: _Decoding, rows: int) -> tuple[model.Served, _Decoding]:
+  """The unfinished answers, at most `rows`, made up to `rows` by finished ones."""
+  kept = jnp.argsort(~state.running.reshape(-1), stable=True)[:rows]
+  served, cache = model.compact(served, state.cache, kept)
+  whole = {
+    name: getattr(state, name).reshape(-1, *getattr(state, name).shape[2:])[kept][:, None]
+    for name in ("hidden", "keys", "running", "answer")
+  }
+  return served, state.replace(cache=cache, **whole)  # type: ignore[attr-defined]

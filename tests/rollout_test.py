@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from grpo_jax.logprobs import answer_logprobs
-from grpo_jax.rollout import make_rollout
+from grpo_jax.rollout import batch_sizes, make_rollout
 from tests import references, toys
 
 ROWS = [[3, 1, 4], [1], [5, 9, 2, 6, 5]]
@@ -231,6 +231,37 @@ def test_a_smaller_group_or_budget_is_a_part_of_the_larger():
 def test_an_answer_of_one_token():
   result = sample(stop_ids=NEVER, max_tokens=1)
   np.testing.assert_array_equal(result.tokens, sample(stop_ids=NEVER).tokens[..., :1])
+
+
+# --- compaction
+
+
+@pytest.mark.parametrize("compactions", [1, 3])
+def test_answers_do_not_notice_that_the_batch_shrinks(compactions):
+  """Half, a quarter, an eighth of 64 rows: the same tokens, log-probs, masks and ends."""
+  _, params = model()
+  sizes = {"group_size": 16, "max_tokens": 16, "stop_ids": (STOP, 11, 2), "temperature": 0.8}
+  prompts, chosen = toys.prompts([*ROWS, [7, 7]]), keys(3, 4)
+  still, shrunk = (
+    sampler(toys.network(compactions=n), **sizes)(params, prompts, chosen) for n in (0, compactions)
+  )
+  lengths = np.asarray(still.mask.sum(-1))
+  running = [(lengths > t).sum() for t in range(16)]
+  assert running[-1] <= 8, "short answers and long ones, or nothing is tested"
+  assert lengths.max() == 16
+  np.testing.assert_array_equal(shrunk.mask, still.mask)
+  np.testing.assert_array_equal(shrunk.finished, still.finished)
+  np.testing.assert_array_equal(*(np.where(r.mask, r.tokens, 0) for r in (shrunk, still)))
+  np.testing.assert_allclose(shrunk.logprobs, still.logprobs, atol=1e-5)
+
+
+def test_batch_sizes_halve_down_to_8_within_the_memory_of_the_whole():
+  assert batch_sizes(8, 8, 10, 10, 8) == [32, 16, 8]
+  assert batch_sizes(8, 8, 10, 10, 1) == [32]
+  assert batch_sizes(8, 8, 10, 10, 0) == []
+  assert batch_sizes(1, 15, 1, 9, 8) == []
+  # 32 copies of prompts of 1,000 would be four times the 8 prompts: 8 copies are as many.
+  assert batch_sizes(8, 8, 1000, 10, 8) == [8]
 
 
 # --- form

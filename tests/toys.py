@@ -31,7 +31,8 @@ def architecture(**fields) -> config.Architecture:
 
 
 def network(**fields) -> model.Network:
-  own = {name: fields.pop(name) for name in ("remat", "unroll", "logprob_chunk") if name in fields}
+  names = ("dtype", "remat", "unroll", "logprob_chunk", "compactions")
+  own = {name: fields.pop(name) for name in names if name in fields}
   return model.Network(architecture(**fields), **own)
 
 

@@ -66,6 +66,8 @@ class Model(Config):
   unroll: layers written out in the compiled program for each turn of the loop over layers;
     0 is all of them: slower to compile, faster to run on a CPU.
   logprob_chunk: tokens whose logits exist at one time, in the forward and the backward pass.
+  compactions: how often the batch of a decode step is halved as its answers end; each compiles the
+    decode loop once more, so 0 starts soonest, and more is faster where lengths differ much.
   """
 
   weights: str = ""
@@ -75,6 +77,7 @@ class Model(Config):
   remat: bool = True
   unroll: int = field(1, least=0)
   logprob_chunk: int = field(256, least=1)
+  compactions: int = field(1, least=0, most=8)
 
   def contradictions(self) -> list[str]:
     if not self.weights and self.architecture is None:

@@ -1,17 +1,20 @@
 """The decoder, its attention over a shared prompt, and its decode step."""
 
-from grpo_jax.model.decode import Served, empty_cache, serve, step
-from grpo_jax.model.decoder import Decoder, logits
+from grpo_jax.model.decode import Cache, Served, compact, empty_cache, serve, step
+from grpo_jax.model.decoder import Decoder, logits, served_logits
 from grpo_jax.model.network import Network, Prefix, prompt_positions
 
 __all__ = [
+  "Cache",
   "Decoder",
   "Network",
   "Prefix",
   "Served",
+  "compact",
   "empty_cache",
   "logits",
   "prompt_positions",
   "serve",
+  "served_logits",
   "step",
 ]

@@ -38,35 +38,52 @@ def group_attention(
 ) -> jax.Array:
   """softmax(q k / sqrt(H)) v over an answer's own keys and, before them, its prompt's.
 
-  The prompt's keys stay [P,S,K,H]: they are never copied for the G answers that read them.
+  The prompt's keys stay [P,K,S,H]: they are never copied for the G answers that read them. Heads
+  stand before answers, and R = N / K query heads read each key head, so that no product has to
+  turn its arguments first.
 
   Args:
-    query: [P,G,T,N,H].
-    keys, values: [P,G,U,K,H], the answers' own; N is a multiple of K.
+    query: [P,K,G,R,T,H].
+    keys, values: [P,K,G,U,H], the answers' own.
     mask: bool, broadcastable to [P,G,T,U], true where a query may look.
-    prefix: keys and values [P,S,K,H] of the prompts and their mask bool[P,S].
+    prefix: keys and values [P,K,S,H] of the prompts and their mask bool[P,S].
 
   Returns:
-    [P,G,T,N,H], in query's type; the softmax is float32.
+    [P,K,G,R,T,H], in query's type; the softmax is float32.
   """
-  chex.assert_rank([query, keys, values, mask], [5, 5, 5, 4])
-  P, G, T, N, H = query.shape
-  K = keys.shape[3]
-  query = query.reshape(P, G, T, K, N // K, H) * H**-0.5
+  chex.assert_rank([query, keys, values, mask], [6, 5, 5, 4])
+  query = query * query.shape[-1] ** -0.5
   # Scores accumulate and stay in float32: rounded to bfloat16, they would cost a digit of softmax.
   dot = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
-  scores = _masked(dot("pgtkrh,pgukh->pkgrtu", query, keys), mask[:, None, :, None])
+  scores = _masked(dot("pkgrth,pkguh->pkgrtu", query, keys), mask[:, None, :, None])
   if prefix is not None:
     prefix_keys, prefix_values, prefix_mask = prefix
-    shared = dot("pgtkrh,pskh->pkgrts", query, prefix_keys)
+    shared = dot("pkgrth,pksh->pkgrts", query, prefix_keys)
     shared = _masked(shared, prefix_mask[:, None, None, None, None, :])
     scores = jnp.concatenate([shared, scores], axis=-1)
   weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
-  S = scores.shape[-1] - keys.shape[2]
-  mixed = jnp.einsum("pkgrtu,pgukh->pgtkrh", weights[..., S:], values)
+  S = scores.shape[-1] - keys.shape[3]
+  mixed = jnp.einsum("pkgrtu,pkguh->pkgrth", weights[..., S:], values)
   if prefix is not None:
-    mixed += jnp.einsum("pkgrts,pskh->pgtkrh", weights[..., :S], prefix_values)
-  return mixed.reshape(P, G, T, N, H)
+    mixed += jnp.einsum("pkgrts,pksh->pkgrth", weights[..., :S], prefix_values)
+  return mixed
+
+
+def heads_first(x: jax.Array) -> jax.Array:
+  """Keys or values [P,G,U,K,H] -> [P,K,G,U,H]."""
+  return jnp.moveaxis(x, 3, 1)
+
+
+def queries_first(x: jax.Array, kv_heads: int) -> jax.Array:
+  """Queries [P,G,T,N,H] -> [P,K,G,R,T,H], by the key head that they read."""
+  P, G, T, N, H = x.shape
+  return x.reshape(P, G, T, kv_heads, N // kv_heads, H).transpose(0, 3, 1, 4, 2, 5)
+
+
+def queries_last(x: jax.Array) -> jax.Array:
+  """[P,K,G,R,T,H] -> [P,G,T,N,H]."""
+  P, K, G, R, T, H = x.shape
+  return x.transpose(0, 2, 4, 1, 3, 5).reshape(P, G, T, K * R, H)
 
 
 def _masked(scores: jax.Array, mask: jax.Array) -> jax.Array:

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from grpo_jax.model.attention import group_attention
+from grpo_jax.model.attention import group_attention, queries_first, queries_last
 from grpo_jax.model.decoder import Decoder, Layer
 from grpo_jax.model.network import KeysValues, Network, Prefix
 from grpo_jax.types import Params
 
-# One [P,G,T,K,H] pair a layer. A list, not an array: each layer's update stays in place.
+# One [P,K,G,T,H] pair a layer. A list, not an array: each layer's update stays in place.
 Cache = list[KeysValues]
 
 
@@ -21,17 +21,17 @@ class Served:
   """Parameters laid out for decoding, once a rollout.
 
   A slice of a stacked weight is a copy, paid again at each token, so layers are taken apart here,
-  outside the loop, and cast to the compute type.
+  outside the loop, cast to the compute type and turned as `Layer.serve` has them.
 
   decoder: the decoder with its layers still stacked, for all but the layers.
-  layers: one block a layer. prefix: each layer's prompt keys and values. head: [V,D].
-  mask: bool[P,S] of the prompts. lengths: i32[P].
+  layers: one block a layer. head: [V,D].
+  prefix: each layer's keys and values [P,K,S,H] of the prompts. mask: bool[P,S]. lengths: i32[P].
   """
 
   decoder: Decoder
   layers: list[Layer]
-  prefix: list[KeysValues]
   head: jax.Array
+  prefix: list[KeysValues]
   mask: jax.Array
   lengths: jax.Array
 
@@ -40,17 +40,18 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
   """Lays parameters and prompt keys out for `step`."""
   decoder = network.bind(params)
   graphdef, stacked = nnx.split(decoder.layers)
-  L = network.architecture.layers
 
   def block(index: int) -> Layer:
-    cast = jax.tree.map(lambda leaf: _served_type(leaf[index], network.dtype), stacked)
-    return nnx.merge(graphdef, cast)
+    layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], stacked))
+    layer.serve()
+    return layer
 
+  keys, values = (jnp.moveaxis(leaf, 3, 2) for leaf in (prefix.keys, prefix.values))
   return Served(
     decoder=decoder,
-    layers=[block(index) for index in range(L)],
-    prefix=[(prefix.keys[index], prefix.values[index]) for index in range(L)],
+    layers=[block(index) for index in range(network.architecture.layers)],
     head=decoder.head_weight(),
+    prefix=list(zip(keys, values, strict=True)),
     mask=prefix.mask,
     lengths=prefix.lengths,
   )
@@ -59,14 +60,14 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
 def empty_cache(network: Network, P: int, G: int, T: int) -> Cache:
   """Zeros for T tokens of each of P x G answers."""
   a = network.architecture
-  zeros = jnp.zeros((P, G, T, a.kv_heads, a.head_size), network.dtype)
+  zeros = jnp.zeros((P, a.kv_heads, G, T, a.head_size), network.dtype)
   return [(zeros, zeros) for _ in range(a.layers)]
 
 
 def step(served: Served, cache: Cache, tokens: jax.Array, t: jax.Array) -> tuple[jax.Array, Cache]:
   """Feeds the tokens i32[P,G] at answer position t; hidden states [P,G,D] that predict t + 1."""
   P, G = tokens.shape
-  T = cache[0][0].shape[2]
+  T = cache[0][0].shape[3]
   positions = jnp.broadcast_to((served.lengths + t)[:, None], (P, G))
   turn = served.decoder.turn(positions)
   seen = (jnp.arange(T) <= t)[None, None, None]
@@ -76,17 +77,28 @@ def step(served: Served, cache: Cache, tokens: jax.Array, t: jax.Array) -> tuple
 
     def mix(query: Any, key: Any, value: Any, shared=shared, own=own) -> jax.Array:
       keys, values = (
-        jax.lax.dynamic_update_slice_in_dim(old, new[:, :, None], t, axis=2)
+        jax.lax.dynamic_update_slice_in_dim(old, jnp.moveaxis(new, 2, 1)[:, :, :, None], t, axis=3)
         for old, new in zip(own, (key, value), strict=True)
       )
       updated.append((keys, values))
-      prefix = (*shared, served.mask)
-      return group_attention(query[:, :, None], keys, values, seen, prefix=prefix)[:, :, 0]
+      query = queries_first(query[:, :, None], keys.shape[1])
+      mixed = group_attention(query, keys, values, seen, prefix=(*shared, served.mask))
+      return queries_last(mixed)[:, :, 0]
 
     x = block(x, turn, mix)
   return served.decoder.normed(x), updated
 
 
-def _served_type(leaf: jax.Array, dtype: str) -> jax.Array:
-  # Norm scales and biases are vectors: they are read in float32.
-  return leaf.astype(dtype) if leaf.ndim > 1 else leaf
+def compact(served: Served, cache: Cache, rows: jax.Array) -> tuple[Served, Cache]:
+  """The answers `rows`, i32[B] into [P x G], each as a prompt's only one: P = B and G = 1 after."""
+  G = cache[0][0].shape[2]
+
+  def kept(leaf: jax.Array) -> jax.Array:
+    flat = jnp.moveaxis(leaf, 2, 1).reshape(-1, leaf.shape[1], *leaf.shape[3:])
+    return flat[rows][:, :, None]
+
+  asked = {
+    name: jax.tree.map(lambda leaf: leaf[rows // G], getattr(served, name))
+    for name in ("prefix", "mask", "lengths")
+  }
+  return served.replace(**asked), jax.tree.map(kept, cache)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from flax import nnx
 
 from grpo_jax.config import Architecture, RopeScaling
 from grpo_jax.model.attention import rotate
-from grpo_jax.model.linear import linear, swiglu
+from grpo_jax.model.linear import few_rows, linear, served_linear, swiglu
 
 # (query [P,X,N,H], key [P,X,K,H], value [P,X,K,H]) -> mixed values [P,X,N,H]
 Mixer = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -44,6 +44,7 @@ class Layer(nnx.Module):
   def __init__(self, architecture: Architecture, dtype: jnp.dtype, rngs: nnx.Rngs):
     a = self.architecture = architecture
     self.dtype = dtype
+    self.served = False
     D, N, K, H, F = a.hidden_size, a.heads, a.kv_heads, a.head_size, a.ffn_size
 
     def normal(*shape, fan_in):
@@ -91,7 +92,18 @@ class Layer(nnx.Module):
     return self._linear(mix(turn(query), turn(key), value), self.output, inputs=2)
 
   def _linear(self, x: jax.Array, weight: nnx.Param, *, inputs: int = 1) -> jax.Array:
+    if self.served:
+      return served_linear(x, weight[...], inputs=inputs)
     return linear(x, weight[...].astype(self.dtype), inputs=inputs)
+
+  def serve(self) -> None:
+    """Lays the weights out for decoding: the compute type, one row of inputs an output."""
+    self.served = True
+    for name in ("query", "key", "value", "output", "gate", "up", "down"):
+      weight = getattr(self, name)
+      inputs = range(2 if name == "output" else 1)
+      turned = jnp.moveaxis(weight[...].astype(self.dtype), inputs, range(-len(inputs), 0))
+      weight.set_value(turned)
 
 
 class Decoder(nnx.Module):
@@ -131,6 +143,12 @@ class Decoder(nnx.Module):
     tied = self.architecture.tied_embeddings
     weight = self.embed[...] if tied else self.head[...].T
     return weight.astype(self.dtype)
+
+
+def served_logits(hidden: jax.Array, head: jax.Array) -> jax.Array:
+  """`logits` of a decode step: few rows."""
+  y = few_rows(hidden.reshape(-1, hidden.shape[-1]), head, "float32")
+  return y.reshape(*hidden.shape[:-1], -1)
 
 
 def logits(hidden: jax.Array, head: jax.Array) -> jax.Array:

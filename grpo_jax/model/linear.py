@@ -9,6 +9,7 @@ import math
 
 import chex
 import jax
+import jax.numpy as jnp
 
 
 def linear(x: jax.Array, weight: jax.Array, *, inputs: int = 1) -> jax.Array:
@@ -17,6 +18,32 @@ def linear(x: jax.Array, weight: jax.Array, *, inputs: int = 1) -> jax.Array:
   chex.assert_shape(x, (*outer, *inner))
   flat = _product(x.reshape(-1, math.prod(inner)), weight.reshape(math.prod(inner), -1))
   return flat.reshape(*outer, *weight.shape[inputs:])
+
+
+def served_linear(x: jax.Array, weight: jax.Array, *, inputs: int = 1) -> jax.Array:
+  """`linear` of a decode step, where the weight is [*O, *I]: one row of inputs an output."""
+  outer, inner = x.shape[: x.ndim - inputs], weight.shape[weight.ndim - inputs :]
+  chex.assert_shape(x, (*outer, *inner))
+  size = math.prod(inner)
+  y = few_rows(x.reshape(-1, size), weight.reshape(-1, size))
+  return y.reshape(*outer, *weight.shape[: weight.ndim - inputs])
+
+
+def few_rows(x: jax.Array, weight: jax.Array, dtype: str | None = None) -> jax.Array:
+  """x [B,I], weight [O,I] -> [B,O] for a batch of few rows: weight times columns of x.
+
+  On the CPU that is twice as fast at B = 16 as rows of x times the weight, for which Eigen repacks
+  the weight; the barriers keep XLA from turning the product around again. Elsewhere XLA chooses.
+  """
+
+  def columns(x: jax.Array, weight: jax.Array) -> jax.Array:
+    turned = jax.lax.optimization_barrier(x.T)
+    return jax.lax.optimization_barrier(jnp.dot(weight, turned, preferred_element_type=dtype)).T
+
+  def rows(x: jax.Array, weight: jax.Array) -> jax.Array:
+    return jnp.einsum("bi,oi->bo", x, weight, preferred_element_type=dtype)
+
+  return jax.lax.platform_dependent(x, weight, cpu=columns, default=rows)
 
 
 @jax.custom_vjp

@@ -12,7 +12,7 @@ from flax import nnx
 
 from grpo_jax.config import Architecture
 from grpo_jax.config import Model as ModelConfig
-from grpo_jax.model.attention import group_attention
+from grpo_jax.model.attention import group_attention, heads_first, queries_first, queries_last
 from grpo_jax.model.decoder import Decoder, Layer
 from grpo_jax.types import Params, Prompts
 
@@ -42,11 +42,13 @@ class Network:
   remat: bool = True
   unroll: int = 1
   logprob_chunk: int = 256
+  compactions: int = 1
 
   @classmethod
   def from_config(cls, architecture: Architecture, config: ModelConfig) -> "Network":
     """The network of an experiment: its shape, and how it is computed."""
-    return cls(architecture, config.dtype, config.remat, config.unroll, config.logprob_chunk)
+    fields = ("dtype", "remat", "unroll", "logprob_chunk", "compactions")
+    return cls(architecture, **{name: getattr(config, name) for name in fields})
 
   def init(self, key: jax.Array) -> Params:
     """Random float32 parameters: a nested dict of arrays, layers stacked on a leading axis."""
@@ -104,7 +106,8 @@ class Network:
         (q, own_q), (k, own_k), (v, own_v) = (
           (y[:, :S], y[:, S:].reshape(P, G, T - 1, *y.shape[2:])) for y in (query, key, value)
         )
-        mixed = group_attention(own_q, own_k, own_v, answer_mask, prefix=(k, v, prompts.mask))
+        prefix = (jnp.moveaxis(k, 2, 1), jnp.moveaxis(v, 2, 1), prompts.mask)
+        mixed = _attend(own_q, own_k, own_v, answer_mask, prefix=prefix)
         return _joined(_ungrouped(q, k, v, prompt_mask), mixed)
 
       return block(x, decoder.turn(positions), mix), None
@@ -145,9 +148,15 @@ def _prompt_mask(mask: jax.Array) -> jax.Array:
   return _causal(mask.shape[1]) & mask[:, None, None, :]
 
 
+def _attend(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array, **prefix: Any):
+  """`group_attention` of tokens as layers have them: [P,G,T,N,H], [P,G,T,K,H] twice."""
+  query, key, value = queries_first(query, key.shape[3]), heads_first(key), heads_first(value)
+  return queries_last(group_attention(query, key, value, mask, **prefix))
+
+
 def _ungrouped(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array) -> jax.Array:
   """Attention of rows [P,X,...] that are no group: a group of one."""
-  return group_attention(query[:, None], key[:, None], value[:, None], mask)[:, 0]
+  return _attend(query[:, None], key[:, None], value[:, None], mask)[:, 0]
 
 
 def _joined(prompt: jax.Array, answers: jax.Array) -> jax.Array:

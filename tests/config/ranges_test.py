@@ -74,6 +74,7 @@ RANGES = {
     "dtype": (["float32", "bfloat16", "float16"], ["float64", "int8"]),
     "unroll": _COUNT_OR_OFF,
     "logprob_chunk": _COUNT,
+    "compactions": ([0, 1, 8], [-1, 9]),
   },
   config.Optimizer: {
     "lr": ([1e-6, 1.0], [0.0, -1e-5]),
