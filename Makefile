@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants agreement test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants agreement bench test test-slow test-parity lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,14 @@ agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an enviro
 	.venv-trl/bin/python -m pip install -q 'torch==2.13.0' 'trl==1.16.0'
 	@touch $@
 
+bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## A step beside TRL's and Tunix's (half an hour)
+	TRL_PYTHON=.venv-trl/bin/python TUNIX_PYTHON=.venv-tunix/bin/python $(RUN) -m benchmarks.bench $(ARGS)
+
+.venv-tunix/.ready:
+	$(PYTHON) -m venv .venv-tunix
+	.venv-tunix/bin/python -m pip install -q 'google-tunix==0.1.7' 'jax==0.10.2'
+	@touch $@
+
 test: setup model lint  ## Lint, types, tests
 	$(RUN) -m pytest -n 2
 
@@ -69,4 +77,4 @@ lock:  ## Pins every version anew
 	uv pip compile --universal --python-version 3.11 --all-extras --no-header pyproject.toml -o requirements.lock
 
 clean:  ## Removes environments and caches, not runs
-	rm -rf $(VENV) .venv-parity .venv-trl .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-parity .venv-trl .venv-tunix .mypy_cache .ruff_cache .pytest_cache

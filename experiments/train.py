@@ -17,6 +17,9 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; an interrupted one is resumed.")
 _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the resolved config and stop.")
+_PROFILE = flags.DEFINE_string(
+  "profile", "", "START:STOP: write a profiler trace of these steps into WORKDIR/profile."
+)
 flags.mark_flag_as_required("config")
 
 
@@ -25,7 +28,7 @@ def main(_: list[str]) -> None:
   if _DESCRIBE.value:
     launch.describe(_CONFIG.value)
   else:
-    launch.train(_CONFIG.value, _WORKDIR.value)
+    launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value)
 
 
 def console_main() -> None:

@@ -62,7 +62,8 @@ class Model(Config):
   tokenizer: "weights" is the one beside the weights; "characters" is one token a character.
   architecture: read where `weights` is empty; must be None otherwise.
   dtype: the compute type; parameters, optimiser, softmax and losses are float32 whatever it is.
-  remat: recompute each layer in the backward pass instead of keeping its activations.
+  remat: recompute each layer in the backward pass; otherwise the outputs of its products with
+    weights are kept, and only what is cheap is recomputed.
   unroll: layers written out in the compiled program for each turn of the loop over layers;
     0 is all of them: slower to compile, faster to run on a CPU.
   logprob_chunk: tokens whose logits exist at one time, in the forward and the backward pass.

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 
 # Finite, so that a row with nothing to attend to (padding) stays finite too.
 _MASKED = -1e30
+# Queries whose scores exist at one time, and the spans of them that look no further than their end.
+_BLOCK = 128
+_MOST_SPANS = 4
 
 
 def rotate(x: jax.Array, positions: jax.Array, frequencies: jax.Array) -> jax.Array:
@@ -67,6 +70,49 @@ def group_attention(
   if prefix is not None:
     mixed += jnp.einsum("pkgrts,pksh->pkgrth", weights[..., :S], prefix_values)
   return mixed
+
+
+def causal_attention(
+  query: jax.Array,
+  keys: jax.Array,
+  values: jax.Array,
+  *,
+  visible: jax.Array | None = None,
+  prefix: tuple[jax.Array, jax.Array, jax.Array] | None = None,
+) -> jax.Array:
+  """`group_attention` of T tokens that each see those up to themselves, in blocks of queries.
+
+  Only one block's scores exist at a time: it is computed again in the backward pass. A loop and not
+  unrolled blocks, which XLA would run side by side; a few spans of blocks, each with the keys up to
+  its end, spare most of the products that the mask would throw away.
+
+  Args:
+    query, keys, values, prefix: as in `group_attention`, with U = T.
+    visible: bool[P,T], false on keys that no token may see (padding); all may be seen by default.
+  """
+  T = query.shape[4]
+
+  @jax.checkpoint
+  def block(query: jax.Array, start: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
+    stop = keys.shape[3]
+    mask = jnp.arange(stop) <= start + jnp.arange(query.shape[4])[:, None]
+    mask = mask[None] if visible is None else mask & visible[:, None, :stop]
+    return group_attention(query, keys, values, mask[:, None], prefix=prefix)
+
+  if T <= _BLOCK:
+    return block(query, 0, keys, values)
+  blocks = -(-T // _BLOCK)
+  per_span = max(-(-blocks // _MOST_SPANS), 2)
+  query = jnp.pad(query, [(0, 0)] * 4 + [(0, blocks * _BLOCK - T), (0, 0)])
+  query = jnp.moveaxis(query.reshape(*query.shape[:4], blocks, _BLOCK, -1), 4, 0)
+  mixed = []
+  for first in range(0, blocks, per_span):
+    last = min(first + per_span, blocks)
+    own = (keys[..., : last * _BLOCK, :], values[..., : last * _BLOCK, :])
+    each = (query[first:last], jnp.arange(first, last) * _BLOCK)
+    mixed.append(jax.lax.map(lambda x, own=own: block(*x, *own), each))
+  whole = jnp.moveaxis(jnp.concatenate(mixed), 0, 4)
+  return whole.reshape(*whole.shape[:4], blocks * _BLOCK, -1)[..., :T, :]
 
 
 def heads_first(x: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ from flax import nnx
 
 from grpo_jax.config import Architecture
 from grpo_jax.config import Model as ModelConfig
-from grpo_jax.model.attention import group_attention, heads_first, queries_first, queries_last
+from grpo_jax.model.attention import causal_attention, heads_first, queries_first, queries_last
 from grpo_jax.model.decoder import Decoder, Layer
 from grpo_jax.types import Params, Prompts
 
@@ -70,14 +70,13 @@ class Network:
     """Runs the prompts once: the last token's hidden state [P,D], and what answers attend to."""
     decoder = self.bind(params)
     positions = prompt_positions(prompts.mask)
-    mask = _prompt_mask(prompts.mask)
 
     def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, KeysValues]:
       kept = []
 
       def mix(query, key, value):
         kept.append((key, value))
-        return _ungrouped(query, key, value, mask)
+        return _ungrouped(query, key, value, prompts.mask)
 
       return block(x, decoder.turn(positions), mix), kept[0]
 
@@ -98,7 +97,6 @@ class Network:
     starts = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)[:, None, None]
     answer_positions = jnp.broadcast_to(starts + jnp.arange(T - 1), fed.shape)
     positions = _joined(prompt_positions(prompts.mask), answer_positions)
-    prompt_mask, answer_mask = _prompt_mask(prompts.mask), _causal(T - 1)
 
     def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, None]:
       def mix(query, key, value):
@@ -107,8 +105,8 @@ class Network:
           (y[:, :S], y[:, S:].reshape(P, G, T - 1, *y.shape[2:])) for y in (query, key, value)
         )
         prefix = (jnp.moveaxis(k, 2, 1), jnp.moveaxis(v, 2, 1), prompts.mask)
-        mixed = _attend(own_q, own_k, own_v, answer_mask, prefix=prefix)
-        return _joined(_ungrouped(q, k, v, prompt_mask), mixed)
+        mixed = _attend(own_q, own_k, own_v, prefix=prefix)
+        return _joined(_ungrouped(q, k, v, prompts.mask), mixed)
 
       return block(x, decoder.turn(positions), mix), None
 
@@ -129,7 +127,9 @@ class Network:
       params, inputs = params_and_inputs
       return layer(nnx.merge(graphdef, params), x, inputs)
 
-    body = jax.checkpoint(one) if self.remat else one
+    # Without remat the outputs of products with weights are kept; what is cheap is recomputed.
+    kept = None if self.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    body = jax.checkpoint(one, policy=kept, prevent_cse=False)
     unroll = self.unroll or self.architecture.layers
     return jax.lax.scan(body, x, (stacked, inputs), unroll=unroll)
 
@@ -139,24 +139,15 @@ def prompt_positions(mask: jax.Array) -> jax.Array:
   return jnp.maximum(jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1, 0)
 
 
-def _causal(T: int) -> jax.Array:
-  return jnp.tril(jnp.ones((T, T), bool))[None, None]
-
-
-def _prompt_mask(mask: jax.Array) -> jax.Array:
-  """bool[P,1,S,S]: a prompt's token sees itself and the real tokens before it."""
-  return _causal(mask.shape[1]) & mask[:, None, None, :]
-
-
-def _attend(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array, **prefix: Any):
-  """`group_attention` of tokens as layers have them: [P,G,T,N,H], [P,G,T,K,H] twice."""
+def _attend(query: jax.Array, key: jax.Array, value: jax.Array, **seen: Any) -> jax.Array:
+  """`causal_attention` of tokens as layers have them: [P,G,T,N,H], [P,G,T,K,H] twice."""
   query, key, value = queries_first(query, key.shape[3]), heads_first(key), heads_first(value)
-  return queries_last(group_attention(query, key, value, mask, **prefix))
+  return queries_last(causal_attention(query, key, value, **seen))
 
 
 def _ungrouped(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array) -> jax.Array:
-  """Attention of rows [P,X,...] that are no group: a group of one."""
-  return _attend(query[:, None], key[:, None], value[:, None], mask)[:, 0]
+  """Attention of rows [P,X,...] that are no group: a group of one; mask bool[P,X], real tokens."""
+  return _attend(query[:, None], key[:, None], value[:, None], visible=mask)[:, 0]
 
 
 def _joined(prompt: jax.Array, answers: jax.Array) -> jax.Array:

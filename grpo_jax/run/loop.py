@@ -22,6 +22,7 @@ from grpo_jax.run.grpo import make_grpo_runner
 from grpo_jax.run.notices import notices
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import load_policy
+from grpo_jax.run.profile import Profile
 from grpo_jax.run.record import claim
 from grpo_jax.run.sft import make_sft_runner
 from grpo_jax.run.stage import Outcome, Runner, Setting
@@ -35,7 +36,7 @@ _MOST_BAD = 3
 
 
 def run(
-  experiment: Experiment, workdir: str, *, say: Callable[[str], None] = print
+  experiment: Experiment, workdir: str, *, say: Callable[[str], None] = print, profile: str = ""
 ) -> dict[str, float]:
   """Runs what is left of an experiment in `workdir`; the same call resumes it.
 
@@ -43,6 +44,7 @@ def run(
     experiment: checked and frozen here.
     workdir: the run folder; made if it is not there.
     say: takes the lines meant for a person.
+    profile: "START:STOP", the steps to write a profiler trace of; empty for none.
 
   Returns:
     accuracy/before and accuracy/after, of the first and the last evaluation.
@@ -52,6 +54,7 @@ def run(
     RuntimeError: nothing can be learned: no answer can be scored, or gradients are not finite.
   """
   check(experiment)
+  trace = Profile(profile, experiment, workdir)
   # What is cheap to refuse comes first: data and rewards before the model.
   task = tasks.build(experiment.task)
   examples = task.held_out(experiment.evaluation.problems)
@@ -67,7 +70,7 @@ def run(
     evaluate = make_evaluate(
       experiment.evaluation, policy.network, policy.tokenizer, examples, devices
     )
-    this = _Run(setting, evaluate, workdir, say)
+    this = _Run(setting, evaluate, workdir, say, trace)
     try:
       this.stages(policy.params)
     finally:
@@ -78,8 +81,11 @@ def run(
 class _Run:
   """The files of a run, and its place among the stages."""
 
-  def __init__(self, setting: Setting, evaluate: Evaluate, workdir: str, say: Callable):
+  def __init__(
+    self, setting: Setting, evaluate: Evaluate, workdir: str, say: Callable, trace: Profile
+  ):
     self.setting, self.evaluate, self.workdir, self.say = setting, evaluate, workdir, say
+    self.trace = trace
     self.config = setting.experiment
     self.checkpoints = Checkpointer(workdir, self.config.checkpoint)
     self.done = self.checkpoints.latest() or 0
@@ -107,8 +113,11 @@ class _Run:
       self._evaluated(name, 0, state)
     started, first = time.monotonic(), step
     for step in range(first, stage.steps):
+      self.trace.before(number + step)
       outcome = runner.advance(state, step)
       state, now = outcome.state, step + 1
+      if self.trace.after(number + now):
+        self.say(f"profile of steps up to {number + now} in {self.trace.folder}")
       self._check_finite(name, now, outcome.figures)
       left = (time.monotonic() - started) / (now - first) * (stage.steps - now)
       self._told(name, now, stage.steps, outcome, left)
@@ -169,6 +178,7 @@ class _Run:
 
   def close(self) -> None:
     """Waits until all files are complete."""
+    self.trace.close()
     self.writer.close()
     self.checkpoints.close()
 

@@ -44,10 +44,18 @@ def summed_gradients(
     gradients = jax.tree.map(lambda g, m: g + m / scale, gradients, gradients_more)
     return gradients, loss + more, metrics_lib.merge(metrics, metrics_more)
 
-  shapes = jax.eval_shape(loss_fn, params, part(0))
-  empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[1])
-  zeros = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0), empty)
-  return jax.lax.fori_loop(0, count, add, zeros)
+  def only() -> tuple:
+    (_, (loss, metrics)), gradients = value_and_grad(params, part(0))
+    return jax.tree.map(lambda g: g / scale, gradients), loss, metrics
+
+  def zeros() -> tuple:
+    shapes = jax.eval_shape(loss_fn, params, part(0))
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[1])
+    return jax.tree.map(jnp.zeros_like, params), jnp.float32(0), empty
+
+  if jax.tree.leaves(parts)[0].shape[0] == 1:  # no second copy of the gradient to add to
+    return jax.lax.cond(count > 0, only, zeros)
+  return jax.lax.fori_loop(0, count, add, zeros())
 
 
 def loss_scale(dtype: str, tokens: int) -> float:

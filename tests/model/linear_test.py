@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from grpo_jax.model.linear import linear, swiglu
+from grpo_jax.model.linear import few_rows, linear, served_linear, swiglu
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 # (pattern, shape of x, shape of the weight, axes of the weight that are inputs)
@@ -75,3 +75,28 @@ def test_swiglu_has_the_gradient_of_its_formula():
 def test_swiglu_far_out_is_finite(value):
   gradients = jax.grad(lambda g, u: swiglu(g, u), (0, 1))(jnp.float32(value), jnp.float32(1))
   assert np.isfinite(gradients).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16])
+@pytest.mark.parametrize("jit", [False, True])
+def test_few_rows_is_rows_times_weight(rows, jit):
+  x, w = jax.random.normal(KEYS[0], (rows, 6)), jax.random.normal(KEYS[1], (5, 6))
+  found = (jax.jit(few_rows) if jit else few_rows)(x, w)
+  np.testing.assert_allclose(found, np.asarray(x) @ np.asarray(w).T, rtol=1e-5, atol=1e-6)
+
+
+def test_few_rows_may_add_up_in_another_type():
+  """The head's logits are float32 where the model is bfloat16: not rounded on the way."""
+  x, w = jnp.ones((2, 3), jnp.bfloat16), jnp.full((4, 3), 1.01, jnp.bfloat16)
+  found = few_rows(x, w, "float32")
+  assert found.dtype == jnp.float32
+  np.testing.assert_allclose(found, 3 * float(w[0, 0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_served_linear_is_linear_of_the_turned_weight(name):
+  _, x_shape, w_shape, inputs = CASES[name]
+  x, w = jax.random.normal(KEYS[0], x_shape), jax.random.normal(KEYS[1], w_shape)
+  turned = jnp.moveaxis(w, range(inputs), range(-inputs, 0))
+  expected = linear(x, w, inputs=inputs)
+  np.testing.assert_allclose(served_linear(x, turned, inputs=inputs), expected, rtol=1e-5)

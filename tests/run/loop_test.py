@@ -9,6 +9,10 @@ import time
 
 import pytest
 
+from experiments.configs import tiny_arithmetic
+from grpo_jax.config import ConfigError
+from grpo_jax.run import loop
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Two short stages of the tiny experiment, with everything on that a resume has to restore.
 _SHORT = (
@@ -29,7 +33,7 @@ _SHORT = (
 
 
 def _command(workdir, *flags):
-  config = os.path.join("experiments", "configs", "tiny_arithmetic.py")
+  config = os.path.join("tests", "run", "short.py")
   return [
     sys.executable, "-m", "experiments.train", f"--config={config}", f"--workdir={workdir}",
     *_SHORT, *flags,
@@ -60,9 +64,25 @@ def _state(workdir):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("whole")
-  result = _run(workdir)
+  result = _run(workdir, "--profile=7:9")
   assert result.returncode == 0, result.stderr
   return workdir, result
+
+
+def test_a_profile_is_written_of_the_steps_that_were_named(uninterrupted):
+  workdir, result = uninterrupted
+  assert f"profile of steps up to 9 in {workdir}/profile" in result.stdout
+  assert list((workdir / "profile").rglob("*.xplane.pb"))
+
+
+@pytest.mark.parametrize("span", ["3", "a:b", "5:3", "4:4", "-1:2", "14:20"])
+def test_a_profile_of_no_steps_is_refused_in_a_line(span, tmp_path):
+  experiment = tiny_arithmetic.get_config()
+  del experiment.stages["sft"]
+  experiment.stages["grpo"].steps = 14
+  with pytest.raises(ConfigError, match=f"--profile={span} "):
+    loop.run(experiment, str(tmp_path / "run"), profile=span)
+  assert not (tmp_path / "run").exists()
 
 
 def test_a_run_leaves_its_files(uninterrupted):
