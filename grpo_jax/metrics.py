@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 @flax.struct.dataclass
@@ -105,5 +106,6 @@ def single(value: jax.Array) -> Mean:
 
 def read(metrics: Mapping[str, Metric]) -> dict[str, float]:
   """Waits for the device, and gives plain numbers."""
-  values = jax.device_get({name: metric.value for name, metric in metrics.items()})
+  with np.errstate(invalid="ignore"):  # of what was fetched before, nothing counted is 0 / 0 too
+    values = jax.device_get({name: metric.value for name, metric in metrics.items()})
   return {name: float(value) for name, value in values.items()}

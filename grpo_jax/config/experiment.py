@@ -119,6 +119,22 @@ class Experiment(Config):
         for name, tokens in longest.items()
         if tokens >= context
       ]
+    return problems + self._program_problems()
+
+  def _program_problems(self) -> list[str]:
+    """Programs of several steps end where something is done between them, on one device."""
+    problems = []
+    every = {"evaluation.every": self.evaluation.every, "checkpoint.every": self.checkpoint.every}
+    for name, stage in self.stages.items():
+      count = stage.steps_per_program if isinstance(stage, GRPO) else 1
+      asked = f"stages.{name}.steps_per_program={count}"
+      problems += [
+        f"{field}={steps} is not divisible by {asked}"
+        for field, steps in every.items()
+        if steps % count
+      ]
+      if count > 1 and self.parallel.mode != "single":
+        problems.append(f"{asked} needs parallel.mode='single', not {self.parallel.mode!r}")
     return problems
 
 

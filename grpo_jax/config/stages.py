@@ -93,6 +93,8 @@ class GRPO(Config):
     on-policy and the old log-probs are its own.
   strict: recomputes the old log-probs all the same, and stops the run where they differ from the
     update's own by more than 1e-5.
+  steps_per_program: steps that are compiled as one program, where all rewards are in JAX: nothing
+    waits for the host between them. Samples are then of the last step of each program.
   """
 
   steps: int = field(100, least=1)
@@ -106,6 +108,7 @@ class GRPO(Config):
   minibatches: int = field(1, least=1)
   epochs: int = field(1, least=1)
   strict: bool = False
+  steps_per_program: int = field(1, least=1)
 
   def contradictions(self) -> list[str]:
     sizes = self.rollout
@@ -137,7 +140,33 @@ class GRPO(Config):
       )
     if not self.rewards:
       problems.append("rewards is empty: name at least one, as in rewards={'number': 1.0}")
-    return problems + self._algorithm_problems()
+    return problems + self._algorithm_problems() + self._program_problems()
+
+  def _program_problems(self) -> list[str]:
+    """What a program of several steps has no place for."""
+    if self.steps_per_program == 1:
+      return []
+    alone = {
+      "minibatches": self.minibatches == 1,
+      "epochs": self.epochs == 1,
+      "strict": not self.strict,
+      "loss.kl_coefficient": self.loss.kl_coefficient == 0,
+      "loss.entropy_top": self.loss.entropy_top == 1,
+      "selection.no_signal": self.selection.no_signal == "keep",
+      "selection.retire_at": self.selection.retire_at == 0,
+    }
+    problems = [
+      f"{name} cannot be used with steps_per_program={self.steps_per_program}, whose steps are one"
+      " update each, of all that was sampled: leave it as it is by default, or"
+      " steps_per_program=1"
+      for name, default in alone.items()
+      if not default
+    ]
+    if self.steps % self.steps_per_program:
+      problems.append(
+        f"steps={self.steps} is not divisible by steps_per_program={self.steps_per_program}"
+      )
+    return problems
 
   def _algorithm_problems(self) -> list[str]:
     """Combinations of the algorithm with the sizes of the rollout."""

@@ -9,24 +9,27 @@ import sys
 import types
 
 from grpo_jax.config import ConfigError
+from grpo_jax.rewards.arrays import ArrayReward, solution
 from grpo_jax.rewards.verifiers import REWARDS, Reward
+
+_KNOWN: dict[str, Reward | ArrayReward] = {**REWARDS, "solution": solution}
 
 
 @functools.cache
-def resolve(name: str) -> Reward:
+def resolve(name: str) -> Reward | ArrayReward:
   """A built-in reward by its name, or a function of one's own as "file.py:function".
 
   Raises:
     ConfigError: there is no such reward; names the nearest known one.
   """
-  if name in REWARDS:
-    return REWARDS[name]
+  if name in _KNOWN:
+    return _KNOWN[name]
   path, colon, function = name.rpartition(":")
   if not colon:
-    near = difflib.get_close_matches(name, REWARDS, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(
-      f"no reward is called {name!r}: {hint}known are {', '.join(REWARDS)}, or 'file.py:function'"
+      f"no reward is called {name!r}: {hint}known are {', '.join(_KNOWN)}, or 'file.py:function'"
     )
   found = getattr(_load(name, path), function, None)
   if not callable(found):

@@ -1,15 +1,19 @@
 """Scores of a batch of answers: each reward by itself, and their weighted sum."""
 
 import dataclasses
+import functools
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from grpo_jax.rewards.arrays import ArrayReward, Solutions
 from grpo_jax.rewards.resolve import resolve
+from grpo_jax.rewards.verifiers import Reward
+from grpo_jax.types import Rollout
 
 _LOG = logging.getLogger(__name__)
 _TRACEBACKS_SHOWN: set[str] = set()
@@ -33,6 +37,8 @@ def score(
   prompts: Sequence[str],
   completions: Sequence[Sequence[str]],
   fields: Sequence[Mapping[str, Any]],
+  *,
+  arrays: tuple[Rollout, Solutions] | None = None,
 ) -> Scores:
   """Scores G completions to each of P prompts.
 
@@ -41,6 +47,7 @@ def score(
   Args:
     weights: of each reward, by its name.
     prompts, completions, fields: P questions, P lists of G answers, the task's fields.
+    arrays: the same as arrays, for rewards in JAX; needed where there is one.
 
   Raises:
     ValueError: the arguments do not fit one another.
@@ -50,16 +57,39 @@ def score(
   _check_shapes(weights, prompts, completions, fields)
   parts, errors = {}, 0
   for name in weights:
-    values, raised = _one_reward(name, prompts, completions, fields)
-    parts[name], errors = values, errors + raised
+    reward = resolve(name)
+    if isinstance(reward, ArrayReward):
+      assert arrays is not None, name
+      parts[name] = _array_scores(name, reward, *arrays)
+      continue
+    parts[name], raised = _one_reward(name, reward, prompts, completions, fields)
+    errors += raised
   total = sum(np.float32(weight) * parts[name] for name, weight in weights.items())
   return Scores(np.asarray(total, np.float32), parts, errors)
 
 
+def _array_scores(
+  name: str, reward: ArrayReward, rollout: Rollout, solutions: Solutions
+) -> np.ndarray:
+  values = np.asarray(_compiled(reward)(rollout, solutions))
+  if np.isinf(values).any():
+    raise TypeError(f"reward {name!r} gave an infinite score: expected finite ones, or NaN")
+  return values
+
+
+@functools.cache
+def _compiled(reward: ArrayReward) -> Callable[[Rollout, Solutions], jax.Array]:
+  return jax.jit(reward)
+
+
 def _one_reward(
-  name: str, prompts: Sequence[str], completions: Sequence[Sequence[str]], fields: Sequence[Any]
+  name: str,
+  reward: Reward,
+  prompts: Sequence[str],
+  completions: Sequence[Sequence[str]],
+  fields: Sequence[Any],
 ) -> tuple[np.ndarray, int]:
-  reward, raised = resolve(name), 0
+  raised = 0
   last: BaseException | None = None
   values = np.full((len(completions), len(completions[0])), np.nan, np.float32)
   for row, group in enumerate(completions):

@@ -37,7 +37,7 @@ def prompt_batch(
   encoded += encoded[-1:] * ((rows or len(encoded)) - len(encoded))
   longest = max(range(len(encoded)), key=lambda row: len(encoded[row]))
   if len(encoded[longest]) > room:
-    text = str(examples[longest].messages[-1]["content"])
+    text = examples[longest].question
     raise ConfigError(
       f"a prompt has {len(encoded[longest])} tokens, and the model's context leaves {room} beside"
       f" the answer: lower max_tokens or shorten {text[:60]!r}"
@@ -65,8 +65,8 @@ def solution_batch(
     ids = [*tokenizer.encode(example.solution), tokenizer.stop_ids[0]]
     if not example.solution or len(ids) > max_tokens:
       raise ConfigError(
-        f"supervised fine-tuning needs solutions of 1 to {max_tokens - 1} tokens; this has"
-        f" {len(ids) - 1}: {example.solution[:60]!r}"
+        f"solutions of 1 to {max_tokens - 1} tokens are needed (max_tokens less the stop token);"
+        f" this has {len(ids) - 1}: {example.solution[:60]!r}"
       )
     tokens[row, 0, : len(ids)] = ids
     mask[row, 0, : len(ids)] = True

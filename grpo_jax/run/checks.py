@@ -2,6 +2,7 @@
 
 from grpo_jax.config import GRPO, ConfigError, Experiment
 from grpo_jax.parallel import Devices, check_divisible
+from grpo_jax.rewards import REWARDS, ArrayReward, resolve
 
 
 def check_context(experiment: Experiment, context: int) -> None:
@@ -37,7 +38,25 @@ def check_batches(experiment: Experiment, devices: Devices) -> None:
     check_divisible(devices, size, stage.optimizer.micro_batches, f"config.stages.{name}.{what}")
 
 
-def reward_names(experiment: Experiment) -> list[str]:
-  """Every reward that the experiment asks for."""
-  stages = [stage for stage in experiment.stages.values() if isinstance(stage, GRPO)]
-  return [experiment.evaluation.reward, *(name for stage in stages for name in stage.rewards)]
+def check_rewards(experiment: Experiment) -> None:
+  """Refuses rewards that are not there, and those of the other kind where only one is read.
+
+  Raises:
+    ConfigError: names the reward and the field.
+  """
+  name = experiment.evaluation.reward
+  if isinstance(resolve(name), ArrayReward):
+    raise ConfigError(
+      f"config.evaluation.reward={name!r} is a reward in JAX: evaluation reads texts, use one of"
+      f" {', '.join(REWARDS)}, or 'file.py:function'"
+    )
+  for stage_name, stage in experiment.stages.items():
+    if not isinstance(stage, GRPO):
+      continue
+    for name in stage.rewards:
+      in_jax = isinstance(resolve(name), ArrayReward)
+      if stage.steps_per_program > 1 and not in_jax:
+        raise ConfigError(
+          f"config.stages.{stage_name}.rewards: {name!r} reads texts, and"
+          f" steps_per_program={stage.steps_per_program} needs rewards in JAX, as 'solution' is"
+        )

@@ -49,7 +49,7 @@ def make_evaluate(
   longest = prompt_batch(tokenizer, examples, room=room).tokens.shape[1]
   batches = [prompt_batch(tokenizer, part, room=room, rows=size, width=longest) for part in parts]
   keys = prompt_keys(0, 0, 0, size)  # greedy: never used
-  questions = [str(example.messages[-1]["content"]) for example in examples]
+  questions = [example.question for example in examples]
   fields = [example.fields for example in examples]
 
   def evaluate(params: Params) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from grpo_jax.run.gather import Answers
+from grpo_jax.run.answers import Answers
 
 
 def answer_figures(answers: Answers) -> dict[str, float]:
@@ -81,7 +81,7 @@ def sample_records(answers: Answers, advantages: np.ndarray) -> list[dict[str, A
   """One record a prompt: the question, its answers, their rewards and advantages f32[P,G]."""
   return [
     {
-      "prompt": str(example.messages[-1]["content"]),
+      "prompt": example.question,
       "answer": example.fields.get("answer"),
       "completions": answers.texts[row],
       "rewards": answers.scores.total[row].tolist(),

@@ -13,9 +13,9 @@ from grpo_jax.config import GRPO
 from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_schedule
-from grpo_jax.run.gather import Answers
+from grpo_jax.run.answers import Answers
 from grpo_jax.run.stage import Setting
-from grpo_jax.steps import make_grpo_step
+from grpo_jax.steps import StepFn, make_grpo_step
 from grpo_jax.steps.update import split
 from grpo_jax.types import Batch, Params, Rollout, TrainState
 
@@ -73,6 +73,20 @@ def highest(values: np.ndarray, mask: np.ndarray, share: float) -> np.ndarray:
   return mask & (values >= np.quantile(values[mask], 1 - share))
 
 
+def stage_step(setting: Setting, stage: GRPO, optimizer: Any) -> StepFn:
+  """The update that the stage's config describes."""
+  return make_grpo_step(
+    setting.network,
+    stage.loss,
+    optimizer,
+    make_schedule(stage.optimizer, stage.steps * stage.minibatches * stage.epochs),
+    temperature=stage.rollout.temperature,
+    length_budget=stage.rollout.max_tokens,
+    micro_batches=stage.optimizer.micro_batches,
+    axis_name=setting.devices.axis_name,
+  )
+
+
 def make_learner(
   setting: Setting, stage: GRPO, optimizer: Any
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -82,18 +96,7 @@ def make_learner(
     RuntimeError: in strict mode, log-probs of one policy differ from one compiled pass to another.
   """
   devices, updates = setting.devices, stage.minibatches * stage.epochs
-  parts = stage.optimizer.micro_batches
-  step_fn = make_grpo_step(
-    setting.network,
-    stage.loss,
-    optimizer,
-    make_schedule(stage.optimizer, stage.steps * updates),
-    temperature=stage.rollout.temperature,
-    length_budget=stage.rollout.max_tokens,
-    micro_batches=parts,
-    axis_name=devices.axis_name,
-  )
-  update = devices.compile(step_fn, donate=(0,))
+  update = devices.compile(stage_step(setting, stage, optimizer), donate=(0,))
 
   def learn(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     all_metrics: list[Metrics] = []

@@ -12,10 +12,9 @@ import jax
 from grpo_jax import tasks
 from grpo_jax.config import GRPO, SFT, ConfigError, Experiment, check, freeze
 from grpo_jax.parallel import make_devices
-from grpo_jax.rewards import resolve
 from grpo_jax.run import console
 from grpo_jax.run.checkpoint import Checkpointer
-from grpo_jax.run.checks import check_batches, check_context, reward_names
+from grpo_jax.run.checks import check_batches, check_context, check_rewards
 from grpo_jax.run.evaluate import Evaluate, make_evaluate
 from grpo_jax.run.figures import memory_figures
 from grpo_jax.run.grpo import make_grpo_runner
@@ -23,9 +22,10 @@ from grpo_jax.run.notices import notices
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import load_policy
 from grpo_jax.run.profile import Profile
+from grpo_jax.run.program import make_program_runner
 from grpo_jax.run.record import claim
 from grpo_jax.run.sft import make_sft_runner
-from grpo_jax.run.stage import Outcome, Runner, Setting
+from grpo_jax.run.stage import Runner, Setting, Told
 from grpo_jax.run.writer import Writer
 from grpo_jax.types import Params, TrainState
 
@@ -58,8 +58,7 @@ def run(
   # What is cheap to refuse comes first: data and rewards before the model.
   task = tasks.build(experiment.task)
   examples = task.held_out(experiment.evaluation.problems)
-  for name in reward_names(experiment):
-    resolve(name)
+  check_rewards(experiment)
   with claim(workdir, experiment):
     freeze(experiment)
     policy = load_policy(experiment)
@@ -112,23 +111,30 @@ class _Run:
     if index == 0 and step == 0:
       self._evaluated(name, 0, state)
     started, first = time.monotonic(), step
-    for step in range(first, stage.steps):
-      self.trace.before(number + step)
-      outcome = runner.advance(state, step)
-      state, now = outcome.state, step + 1
-      if self.trace.after(number + now):
+    waiting: list[tuple[int, Told]] = []
+    for step in range(first, stage.steps, runner.stride):
+      now = step + runner.stride
+      self.trace.before(number + step, number + now)
+      state, told = runner.advance(state, step)
+      waiting.append((step, told))
+      if self.trace.after(number + now, state):
         self.say(f"profile of steps up to {number + now} in {self.trace.folder}")
-      self._check_finite(name, now, outcome.figures)
-      left = (time.monotonic() - started) / (now - first) * (stage.steps - now)
-      self._told(name, now, stage.steps, outcome, left)
-      every = self.config.evaluation.every
-      last = now == stage.steps
-      due = last or (every > 0 and now % every == 0)
+      due, kept = self._due(stage, now)
+      # Programs of many steps are read while the next one runs.
+      while len(waiting) > (runner.stride > 1 and not kept):
+        spent = (time.monotonic() - started) / (now - first)
+        self._tell(name, stage.steps, *waiting.pop(0), spent)
       accuracy = self._evaluated(name, now, state) if due else None
-      if due or now % self.config.checkpoint.every == 0:
+      if kept:
         self.checkpoints.save(number + now, devices.first(state), accuracy)
     self.done = number + stage.steps
     return devices.first(state.params)
+
+  def _due(self, stage: SFT | GRPO, now: int) -> tuple[bool, bool]:
+    """Whether a state after `now` steps of a stage is to be evaluated, and whether to be saved."""
+    every = self.config.evaluation.every
+    due = now == stage.steps or (every > 0 and now % every == 0)
+    return due, due or now % self.config.checkpoint.every == 0
 
   def _started(
     self, setting: Setting, name: str, stage: SFT | GRPO, params: Params, step: int
@@ -141,23 +147,28 @@ class _Run:
         self.say(f"{name}: {notice}")
       needed = stage.loss.kl_coefficient > 0
       reference = self.checkpoints.reference(name, params) if needed else None
-      runner = make_grpo_runner(setting, stage, reference, self.writer.samples(name))
+      if stage.steps_per_program > 1:
+        runner = make_program_runner(setting, stage)
+      else:
+        runner = make_grpo_runner(setting, stage, reference, self.writer.samples(name))
     if step:
       state = self.checkpoints.restore(self.done, jax.eval_shape(runner.init, params))
     else:
       state = runner.init(params)
     return runner, setting.devices.replicate(state)
 
-  def _told(self, name: str, step: int, steps: int, outcome: Outcome, left: float) -> None:
-    """Writes a step down, and says it."""
-    self.writer.write_metrics(name, step, outcome.figures | memory_figures())
-    if outcome.samples:
-      self.writer.write_samples(name, step, outcome.samples)
-      if step % _SHOW_EVERY == 1:
-        sample = outcome.samples[0]
-        names = ("prompt", "completions", "rewards", "advantages")
-        self.say(console.sample_block(*(sample[key] for key in names)))
-    self.say(console.step_line(name, step, steps, outcome.figures, left))
+  def _tell(self, name: str, steps: int, done: int, told: Told, spent: float) -> None:
+    """Writes the steps after `done` down, and says them; `spent` seconds were each."""
+    outcomes = told()
+    for step, outcome in enumerate(outcomes, start=done + 1):
+      self._check_finite(name, step, outcome.figures)
+      self.writer.write_metrics(name, step, outcome.figures | memory_figures())
+      if outcome.samples:
+        self.writer.write_samples(name, step, outcome.samples)
+        if len(outcomes) > 1 or step % _SHOW_EVERY == 1:
+          self.say(_sample(outcome.samples[0]))
+      left = spent * (steps - step)
+      self.say(console.step_line(name, step, steps, outcome.figures, left))
 
   def _check_finite(self, name: str, step: int, figures: dict[str, float]) -> None:
     """Stops a run that is destroyed; a single bad update is skipped, and counted."""
@@ -208,6 +219,11 @@ def position(experiment: Experiment, done: int) -> tuple[int, int]:
       return index, done
     done -= steps
   raise ConfigError(f"the newest checkpoint is {done} steps past the end of the experiment")
+
+
+def _sample(record: dict[str, Any]) -> str:
+  names = ("prompt", "completions", "rewards", "advantages")
+  return console.sample_block(*(record[name] for name in names))
 
 
 def _lines(path: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A trace of some steps of a run, to be looked at in TensorBoard, XProf or Perfetto."""
 
 import os
+from typing import Any
 
 import jax
 
@@ -19,15 +20,18 @@ class Profile:
     self.folder, self._open = os.path.join(workdir, "profile"), False
     self._start, self._stop = _read(span, experiment) if span else (0, 0)
 
-  def before(self, done: int) -> None:
-    """To be called before a step, with the number of steps that are done."""
-    if not self._open and self._start <= done < self._stop:
+  def before(self, done: int, after: int) -> None:
+    """To be called before steps, with the number of steps that are done, and will be after."""
+    if not self._open and done < self._stop and after > self._start:
       jax.profiler.start_trace(self.folder)
       self._open = True
 
-  def after(self, done: int) -> bool:
-    """To be called after a step; true if the trace was written now."""
-    return done >= self._stop and self.close()
+  def after(self, done: int, state: Any) -> bool:
+    """To be called after steps, with the state they give; true if the trace was written now."""
+    if not self._open or done < self._stop:
+      return False
+    jax.block_until_ready(state)
+    return self.close()
 
   def close(self) -> bool:
     """Writes what was traced, if there is something; also where the run ends before `stop`."""

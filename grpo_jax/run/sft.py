@@ -7,7 +7,7 @@ from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import SFT
 from grpo_jax.optimizer import make_optimizer, make_schedule
 from grpo_jax.run.batches import prompt_batch, solution_batch
-from grpo_jax.run.stage import Outcome, Runner, Setting
+from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.steps import make_sft_step
 from grpo_jax.steps.update import init_state
 from grpo_jax.types import TrainState
@@ -27,7 +27,7 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
   compiled = devices.compile(step_fn, donate=(0,))
   room = setting.network.architecture.context_length - stage.max_tokens
 
-  def advance(state: TrainState, step: int) -> Outcome:
+  def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
     examples = setting.task.sample(
       setting.experiment.seed, setting.steps_before + step, stage.batch_size
@@ -38,6 +38,6 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
     figures = metrics_lib.read(devices.first(metrics))
     seconds = time.monotonic() - started
     figures |= {"time/step_s": seconds, "time/tokens_per_s": float(mask.sum()) / seconds}
-    return Outcome(state, figures, [])
+    return state, lambda: [Outcome(figures, [])]
 
   return Runner(stage.steps, functools.partial(init_state, optimizer=optimizer), advance)

@@ -32,17 +32,23 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-  """One step: the new state, its figures, and one record a prompt for samples.jsonl."""
+  """What is told of a step: its figures, and one record a prompt for samples.jsonl."""
 
-  state: TrainState
   figures: dict[str, float]
   samples: list[dict[str, Any]]
 
 
+# Waits for the device, and tells of the steps that were taken.
+Told = Callable[[], list[Outcome]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Runner:
-  """steps: how many. init: parameters -> state. advance: (state, step from 0) -> Outcome."""
+  """steps: how many. init: parameters -> state. advance: (state, step from 0) -> state `stride`
+  steps later, which may still be on its way, and what is told of these steps.
+  """
 
   steps: int
   init: Callable[[Params], TrainState]
-  advance: Callable[[TrainState, int], Outcome]
+  advance: Callable[[TrainState, int], tuple[TrainState, Told]]
+  stride: int = 1

@@ -1,6 +1,15 @@
 """(TrainState, Batch) -> (TrainState, Metrics), one module a kind of training."""
 
-from grpo_jax.steps.grpo import make_grpo_step
+from grpo_jax.steps.grpo import StepFn, make_grpo_step
+from grpo_jax.steps.program import Asked, Program, Record, make_grpo_program
 from grpo_jax.steps.sft import make_sft_step
 
-__all__ = ["make_grpo_step", "make_sft_step"]
+__all__ = [
+  "Asked",
+  "Program",
+  "Record",
+  "StepFn",
+  "make_grpo_program",
+  "make_grpo_step",
+  "make_sft_step",
+]

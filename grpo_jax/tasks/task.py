@@ -18,6 +18,11 @@ class Example:
   fields: dict[str, Any]
   solution: str = ""
 
+  @property
+  def question(self) -> str:
+    """The text of the last turn."""
+    return str(self.messages[-1]["content"])
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:

@@ -100,7 +100,12 @@ RANGES = {
     "min_p": _FRACTION_BELOW_1,
   },
   config.SFT: {"steps": _COUNT, "batch_size": _COUNT, "max_tokens": _COUNT},
-  config.GRPO: {"steps": _COUNT, "minibatches": ([1, 2, 8], [0, -1]), "epochs": _COUNT},
+  config.GRPO: {
+    "steps": _COUNT,
+    "minibatches": ([1, 2, 8], [0, -1]),
+    "epochs": _COUNT,
+    "steps_per_program": ([1, 2, 100], [0, -1]),
+  },
   config.Addition: {"low": ([0, 98], [-1]), "high": ([11, 10**6], [0, -1])},
   config.Evaluation: {
     "problems": _COUNT,

@@ -4,7 +4,7 @@ import pytest
 
 from grpo_jax import config
 from grpo_jax.parallel import Devices
-from grpo_jax.run.checks import check_batches, check_context, reward_names
+from grpo_jax.run.checks import check_batches, check_context, check_rewards
 from tests.config.helpers import experiment
 
 
@@ -31,5 +31,22 @@ def test_answers_as_long_as_the_context_are_refused():
   check_context(_two_stages(), 65)
 
 
-def test_rewards_of_all_stages_and_of_the_evaluation_are_named():
-  assert reward_names(_two_stages(rewards={"exact": 1.0})) == ["number", "exact"]
+def test_rewards_of_all_stages_and_of_the_evaluation_are_looked_up():
+  check_rewards(_two_stages(rewards={"exact": 1.0, "solution": 1.0}))
+  with pytest.raises(config.ConfigError, match="no reward is called 'exakt'"):
+    check_rewards(_two_stages(rewards={"exakt": 1.0}))
+  bad = _two_stages()
+  bad.evaluation.reward = "nunber"
+  with pytest.raises(config.ConfigError, match="no reward is called 'nunber'"):
+    check_rewards(bad)
+
+
+def test_a_reward_of_the_other_kind_is_refused():
+  bad = _two_stages()
+  bad.evaluation.reward = "solution"
+  with pytest.raises(config.ConfigError, match=r"evaluation\.reward='solution' is a reward in JAX"):
+    check_rewards(bad)
+  rewards = {"solution": 1.0, "number": 1.0}
+  with pytest.raises(config.ConfigError, match=r"stages\.grpo\.rewards: 'number' reads texts"):
+    check_rewards(_two_stages(rewards=rewards, steps_per_program=10))
+  check_rewards(_two_stages(rewards={"solution": 1.0}, steps_per_program=10))

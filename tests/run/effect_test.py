@@ -47,8 +47,8 @@ def run(stage: config.GRPO, seed: int = 0, with_reference: bool = False):
   state = devices.replicate(runner.init(policy.params))
   figures = {}
   for step in range(runner.steps):
-    outcome = runner.advance(state, step)
-    state, figures = outcome.state, outcome.figures
+    state, told = runner.advance(state, step)
+    figures = told()[-1].figures
   params = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(devices.first(state.params))])
   return {k: v for k, v in figures.items() if not k.startswith("time/")}, params
 
@@ -160,7 +160,7 @@ def test_the_reference_stays_where_it_was_while_the_policy_moves():
 def test_no_field_is_left_out():
   """Of the parts that have tests of their own only the names are looked at."""
   elsewhere = {"optimizer", "grouping", "shaping", "loss"}
-  own = {"selection", "rollout", "strict"}
+  own = {"selection", "rollout", "strict", "steps_per_program"}
   assert {n for n in FIELDS if "." not in n} == _names(config.GRPO) - elsewhere - own
   assert {n.removeprefix("rollout.") for n in FIELDS if "rollout." in n} == _names(config.Rollout)
   assert _names(config.Selection) == {"no_signal", "rounds", "retire_at"}

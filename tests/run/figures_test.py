@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpo_jax.rewards import Scores
+from grpo_jax.run.answers import Answers
 from grpo_jax.run.figures import (
   answer_figures,
   group_figures,
@@ -16,7 +17,6 @@ from grpo_jax.run.figures import (
   sample_records,
   time_figures,
 )
-from grpo_jax.run.gather import Answers
 from grpo_jax.tasks import Example
 from grpo_jax.types import Prompts, Rollout
 

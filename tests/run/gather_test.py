@@ -9,7 +9,8 @@ import pytest
 from grpo_jax import config
 from grpo_jax.rewards import Scores
 from grpo_jax.run import gather as gather_module
-from grpo_jax.run.gather import Answers, joined, make_gather
+from grpo_jax.run.answers import Answers, joined
+from grpo_jax.run.gather import make_gather
 from grpo_jax.tasks import Example
 from grpo_jax.types import Prompts, Rollout
 
@@ -50,7 +51,7 @@ def world(monkeypatch):
 
     return sample
 
-  monkeypatch.setattr(gather_module, "_make_sampler", sampler)
+  monkeypatch.setattr(gather_module, "make_sampler", sampler)
   task = types.SimpleNamespace(sample=lambda seed, step, count: _examples(count, 100 * step))
   setting = types.SimpleNamespace(
     task=task, experiment=types.SimpleNamespace(seed=0), steps_before=0

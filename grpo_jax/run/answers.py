@@ -1,0 +1,66 @@
+"""Groups of answers, as arrays and texts, with their scores."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grpo_jax.grouping import has_signal
+from grpo_jax.rewards import Scores
+from grpo_jax.tasks import Example
+from grpo_jax.types import Rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+  """Groups of answers to P prompts, scored.
+
+  rollout: NumPy arrays. seconds: f64[2], what sampling and scoring took.
+  """
+
+  examples: list[Example]
+  rollout: Rollout
+  texts: list[list[str]]
+  scores: Scores
+  seconds: np.ndarray
+
+  def rows(self, rows: np.ndarray) -> "Answers":
+    """These prompts only."""
+    parts = {name: part[rows] for name, part in self.scores.parts.items()}
+    return Answers(
+      [self.examples[row] for row in rows],
+      jax.tree.map(lambda leaf: leaf[rows], self.rollout),
+      [self.texts[row] for row in rows],
+      dataclasses.replace(self.scores, total=self.scores.total[rows], parts=parts),
+      self.seconds,
+    )
+
+  def signal(self) -> np.ndarray:
+    """bool[P]: whether the rewards of the group differ."""
+    scored = ~np.isnan(self.scores.total)
+    total = jnp.asarray(np.where(scored, self.scores.total, 0))
+    return np.asarray(has_signal(total, jnp.asarray(scored)))
+
+
+def joined(left: Answers, right: Answers) -> Answers:
+  """The prompts of both."""
+  parts = {
+    name: np.concatenate([part, right.scores.parts[name]])
+    for name, part in left.scores.parts.items()
+  }
+  total = np.concatenate([left.scores.total, right.scores.total])
+  return Answers(
+    left.examples + right.examples,
+    jax.tree.map(lambda a, b: np.concatenate([a, b]), left.rollout, right.rollout),
+    left.texts + right.texts,
+    Scores(total, parts, left.scores.errors + right.scores.errors),
+    left.seconds + right.seconds,
+  )
+
+
+def answer_advantages(advantages: np.ndarray, mask: np.ndarray) -> np.ndarray:
+  """f32[P,G], or f32[P,G,T] with its mask -> f32[P,G]: of tokens, the mean."""
+  if advantages.ndim == 2:
+    return advantages
+  return (advantages * mask).sum(-1) / np.maximum(mask.sum(-1), 1)

@@ -1,0 +1,101 @@
+"""A stage of GRPO whose rewards are in JAX: many steps a program, read while the next one runs."""
+
+import functools
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grpo_jax import metrics as metrics_lib
+from grpo_jax.advantages import make_advantages
+from grpo_jax.config import GRPO
+from grpo_jax.optimizer import make_optimizer
+from grpo_jax.rewards import Scores, Solutions, resolve
+from grpo_jax.run.answers import Answers, answer_advantages
+from grpo_jax.run.batches import answer_texts, prompt_batch
+from grpo_jax.run.figures import answer_figures, group_figures, sample_records
+from grpo_jax.run.keys import prompt_keys
+from grpo_jax.run.learn import stage_step
+from grpo_jax.run.sampler import check_scores, solutions, stage_rollout
+from grpo_jax.run.stage import Outcome, Runner, Setting, Told
+from grpo_jax.steps import Asked, Program, Record, make_grpo_program
+from grpo_jax.steps.update import init_state
+from grpo_jax.tasks import Example
+from grpo_jax.types import Rollout, TrainState
+
+
+def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
+  """Builds the stage: stage.steps_per_program steps at a time.
+
+  The run is that of the loop of the host, but samples are of the last step of each program.
+  """
+  optimizer, count = make_optimizer(stage.optimizer), stage.steps_per_program
+  compiled = setting.devices.compile(stage_program(setting, stage), donate=(0,))
+  ended = time.monotonic()
+
+  def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
+    started = time.monotonic()
+    examples, asked = asked_of(setting, stage, range(step, step + count))
+    state, records = compiled(state, asked)
+
+    def told() -> list[Outcome]:
+      nonlocal ended
+      read = jax.device_get(records)
+      began, ended = max(started, ended), time.monotonic()
+      return _outcomes(setting, stage, examples, read, (ended - began) / count)
+
+    return state, told
+
+  init = functools.partial(init_state, optimizer=optimizer)
+  return Runner(stage.steps, init, advance, stride=count)
+
+
+def stage_program(setting: Setting, stage: GRPO) -> Program:
+  """The program that the stage's config describes."""
+  weights = jnp.asarray(list(stage.rewards.values()), jnp.float32)
+  rewards = [resolve(name) for name in stage.rewards]
+
+  def score(rollout: Rollout, targets: Solutions) -> tuple[jax.Array, jax.Array]:
+    parts = jnp.stack([reward(rollout, targets) for reward in rewards])  # type: ignore
+    return jnp.tensordot(weights, parts, axes=1), parts
+
+  def advantages(total: jax.Array, parts: jax.Array, mask: jax.Array) -> jax.Array:
+    return make_advantages(total, parts, weights, mask, stage)
+
+  step = stage_step(setting, stage, make_optimizer(stage.optimizer))
+  return make_grpo_program(stage_rollout(setting, stage), score, advantages, step)
+
+
+def asked_of(setting: Setting, stage: GRPO, steps: range) -> tuple[list[list[Example]], Asked]:
+  """The examples of each step, and all that the program needs of them."""
+  seed, P = setting.experiment.seed, stage.rollout.prompts
+  examples = [setting.task.sample(seed, setting.steps_before + step, P) for step in steps]
+  flat = [example for some in examples for example in some]
+  room = setting.network.architecture.context_length - stage.rollout.max_tokens
+  keys = np.stack([prompt_keys(seed, setting.index, step, P) for step in steps])
+  each = (prompt_batch(setting.tokenizer, flat, room=room), solutions(setting, stage, flat))
+  prompts, targets = jax.tree.map(lambda leaf: leaf.reshape(len(steps), P, -1), each)
+  return examples, Asked(prompts, targets, jnp.asarray(keys))
+
+
+def _outcomes(
+  setting: Setting, stage: GRPO, examples: list[list[Example]], records: Record, seconds: float
+) -> list[Outcome]:
+  """What is told of each step of a program, `seconds` long each."""
+  outcomes = []
+  for index, asked in enumerate(examples):
+    record: Any = jax.tree.map(lambda leaf, index=index: leaf[index], records)
+    check_scores(stage, record.total, asked[0])
+    scores = Scores(record.total, dict(zip(stage.rewards, record.parts, strict=True)), 0)
+    last, rollout = index == len(examples) - 1, record.rollout
+    texts = answer_texts(setting.tokenizer, rollout.tokens, rollout.mask) if last else []
+    answers = Answers(asked, rollout, texts, scores, np.zeros(2))
+    figures = metrics_lib.read(record.metrics) | answer_figures(answers)
+    figures |= group_figures(answers, np.arange(len(asked)))
+    tokens = float(rollout.mask.sum())
+    figures |= {"time/step_s": seconds, "time/tokens_per_s": tokens / seconds}
+    worth = answer_advantages(record.advantages, rollout.mask)
+    outcomes.append(Outcome(figures, sample_records(answers, worth) if last else []))
+  return outcomes
