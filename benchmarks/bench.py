@@ -1,49 +1,83 @@
-"""A GRPO step of ours beside TRL's and Tunix's, interleaved: medians, ratios, shares of the floor.
+"""A GRPO step of ours beside TRL's and Tunix's, then W3 and W5: writes RESULTS.md and a picture.
 
 make bench, or, with the Pythons of the peers:
 TRL_PYTHON=... TUNIX_PYTHON=... python -m benchmarks.bench [--workloads=w1] [--rounds=3]
 
-Every round runs each contender once, in a process of its own: a step to compile, then --steps that
-count. The floor is measured in the same rounds.
+Every round runs each contender once, in a process of its own: a step to compile, then those that
+count. The floor is measured in the same rounds. Every run is kept in runs/bench/runs.jsonl, and a
+second call with --keep goes on from there.
 """
 
 import json
 import os
-import statistics
 import subprocess
 import sys
+import time
 
 from absl import app, flags
 
-from benchmarks.floor import floor_seconds
+from benchmarks.bench_report import draw, table, write_section
 from benchmarks.workloads import WORKLOADS
 
 _PEERS = ("trl_float32", "trl_bfloat16", "tunix")
-_WORKLOADS = flags.DEFINE_list("workloads", ["w1"], "Which of benchmarks/workloads.py.")
+_WORKLOADS = flags.DEFINE_list("workloads", list(WORKLOADS), "Which of benchmarks/workloads.py.")
 _AGAINST = flags.DEFINE_multi_enum("against", _PEERS, _PEERS, "The peers to run beside ours.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Runs of each contender.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 2, "Timed steps of a run.", lower_bound=1)
+_LIMIT = flags.DEFINE_integer("limit", 1200, "Seconds until a run is given up.", lower_bound=1)
+_KEEP = flags.DEFINE_bool("keep", False, "Goes on from the runs of the last call.")
+_REST = flags.DEFINE_bool("rest", True, "Also W3 (lengths.py) and W5 (one_program.py).")
 _GGUF = os.path.join(".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
-_MODEL = os.path.join("runs", "bench", "smollm2")
+_FOLDER = os.path.join("runs", "bench")
+_MODEL = os.path.join(_FOLDER, "smollm2")
+_RUNS = os.path.join(_FOLDER, "runs.jsonl")
 _HERE = os.path.dirname(__file__)
 
 
 def main(_: list[str]) -> None:
-  """Measures, and prints Markdown."""
+  """Measures, prints Markdown, and writes it down."""
   make_model()
+  if not _KEEP.value and os.path.exists(_RUNS):
+    os.remove(_RUNS)
+  runs = _read()
   for workload in _WORKLOADS.value:
-    names = ["grpo_jax", *_AGAINST.value]
-    runs: dict[str, list[dict]] = {name: [] for name in names}
-    rates = []
-    for _round in range(_ROUNDS.value):
-      rates.append(_run([sys.executable, "-m", "benchmarks.floor"]))
-      for name in names:
-        runs[name].append(_run(_command(name, workload)))
-    print(table(workload, runs, rates), flush=True)
+    for turn in range(_ROUNDS.value):
+      for name in ("floor", "grpo_jax", *_AGAINST.value):
+        if not any(_key(run) in ((workload, turn, name), (workload, None, name)) for run in runs):
+          runs.append(_measure(workload, turn, name))
+  parts = [table(name, [run for run in runs if run["workload"] == name]) for name in WORKLOADS]
+  if _REST.value:
+    parts += [_printed("benchmarks.lengths"), _printed("benchmarks.one_program")]
+  write_section(os.path.join(_HERE, "RESULTS.md"), "\n\n".join(filter(None, parts)))
+  draw(runs, os.path.join(_HERE, "bench.png"))
+
+
+def _read() -> list[dict]:
+  if not os.path.exists(_RUNS):
+    return []
+  with open(_RUNS) as file:
+    return [json.loads(line) for line in file]
+
+
+def _key(run: dict) -> tuple:
+  """Of a run that was given up, the turn is None: it is not tried again."""
+  return run["workload"], None if run.get("given_up") else run["turn"], run["name"]
+
+
+def _measure(workload: str, turn: int, name: str) -> dict:
+  """One run, kept as soon as it ends."""
+  run = {"workload": workload, "turn": turn, "name": name} | _run(_command(name, workload))
+  with open(_RUNS, "a") as file:
+    file.write(json.dumps(run) + "\n")
+  print(time.strftime("%H:%M:%S"), run, flush=True)
+  return run
 
 
 def _command(name: str, workload: str) -> list[str]:
-  work = [workload, _MODEL, str(_STEPS.value)]
+  steps = 0 if WORKLOADS[workload].memory_only else _STEPS.value
+  work = [workload, _MODEL, str(steps)]
+  if name == "floor":
+    return [sys.executable, "-m", "benchmarks.floor"]
   if name == "grpo_jax":
     return [sys.executable, "-m", "benchmarks.our_step", *work]
   framework, _, dtype = name.partition("_")
@@ -64,41 +98,23 @@ def make_model() -> None:
   weights.save(_MODEL, loaded.architecture, loaded.params, loaded.tokenizer)
 
 
-def table(workload: str, runs: dict[str, list[dict]], rates: list[dict]) -> str:
-  """Medians over all timed steps; the floor with the best rates that were seen."""
-  best = {name: max(rate[name] for rate in rates) for name in rates[0]}
-  floor = floor_seconds(WORKLOADS[workload], best)
-  ours = _median(runs["grpo_jax"], "rollout") + _median(runs["grpo_jax"], "update")
-  lines = [
-    f"{workload}: {WORKLOADS[workload]}",
-    f"machine: {best['gflops']:.0f} GFLOP/s ({best['gflops_decode']:.0f} with 16 rows),"
-    f" {best['gb_per_s']:.1f} GB/s",
-    "",
-    "| | rollout | update | step | against ours | share of the floor | peak memory | compile |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    f"| floor | {floor[0]:.1f} s | {floor[1]:.1f} s | {sum(floor):.1f} s | | | | |",
-  ]
-  for name, own in runs.items():
-    rollout, update = _median(own, "rollout"), _median(own, "update")
-    step = rollout + update
-    first = statistics.median(sum(run["first"]) for run in own) - step
-    peak = statistics.median(run["peak_gb"] for run in own)
-    lines.append(
-      f"| {name} | {rollout:.1f} s | {update:.1f} s | {step:.1f} s | {step / ours:.2f}x |"
-      f" {sum(floor) / step:.0%} | {peak:.1f} GB | {max(first, 0):.0f} s |"
-    )
-  return "\n".join(lines)
-
-
-def _median(runs: list[dict], phase: str) -> float:
-  return statistics.median(seconds for run in runs for seconds in run[phase])
-
-
 def _run(command: list[str]) -> dict:
-  done = subprocess.run(command, capture_output=True, text=True)
+  try:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT.value)
+  except subprocess.TimeoutExpired:
+    return {"given_up": _LIMIT.value}
   if done.returncode:
     raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
   return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _printed(module: str) -> str:
+  """The Markdown that a benchmark prints."""
+  done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True)
+  if done.returncode:
+    raise SystemExit(f"{module}\n{done.stderr[-2000:]}")
+  print(done.stdout, flush=True)
+  return done.stdout.strip()
 
 
 if __name__ == "__main__":

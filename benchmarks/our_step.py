@@ -31,7 +31,7 @@ def main(workload: str, model: str, steps: str) -> None:
 def measure(work: Workload, path: str, steps: int) -> dict:
   """Seconds of each step's rollout and update, the first with its compilation, and peak memory."""
   loaded = weights.load(path)
-  settings = config.Model(weights=path, remat=False, logprob_chunk=128, compactions=0)
+  settings = config.Model(weights=path, remat=work.remat, logprob_chunk=128, compactions=0)
   network = Network.from_config(loaded.architecture, settings)
   optimizer = make_optimizer(config.Optimizer())
   roll = jax.jit(

@@ -76,7 +76,7 @@ def _arguments(work, steps: int, folder: str, dtype: str) -> trl.GRPOConfig:
     learning_rate=1e-6,
     use_cpu=True,
     bf16=dtype == "bfloat16",
-    gradient_checkpointing=False,
+    gradient_checkpointing=work.remat,
     report_to=[],
     save_strategy="no",
     logging_steps=1000,

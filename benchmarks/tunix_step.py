@@ -31,7 +31,7 @@ def main(workload: str, model: str, steps: str) -> None:
   work, count = WORKLOADS[workload], int(steps)
   mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("fsdp", "tp"))
   cluster = _Timed(
-    actor=_policy(model, mesh),
+    actor=_policy(model, mesh, work.remat),
     tokenizer=_Numbers(),
     cluster_config=_arguments(work, count + 1, mesh),
   )
@@ -55,7 +55,7 @@ def main(workload: str, model: str, steps: str) -> None:
   print(json.dumps(times))
 
 
-def _policy(folder: str, mesh: jax.sharding.Mesh) -> llama.Llama3:
+def _policy(folder: str, mesh: jax.sharding.Mesh, remat: bool) -> llama.Llama3:
   with open(os.path.join(folder, "config.json")) as file:
     read = json.load(file)
   config = llama.ModelConfig(
@@ -69,6 +69,7 @@ def _policy(folder: str, mesh: jax.sharding.Mesh) -> llama.Llama3:
     rope_theta=read["rope_theta"],
     norm_eps=read["rms_norm_eps"],
     weight_tying=read["tie_word_embeddings"],
+    remat_config=llama.RematConfig.DECODER if remat else llama.RematConfig.NONE,
   )
   return llama_params.create_model_from_safe_tensors(folder, config, mesh, jnp.float32)
 
