@@ -1,11 +1,11 @@
 """A GRPO step of ours beside TRL's and Tunix's, then W3 and W5: writes RESULTS.md and a picture.
 
 make bench, or, with the Pythons of the peers:
-TRL_PYTHON=... TUNIX_PYTHON=... python -m benchmarks.bench [--workloads=w1] [--rounds=3]
+TRL_PYTHON=... TUNIX_PYTHON=... python -m benchmarks.bench [--workloads=w1] [--keep]
 
 Every round runs each contender once, in a process of its own: a step to compile, then those that
 count. The floor is measured in the same rounds. Every run is kept in runs/bench/runs.jsonl, and a
-second call with --keep goes on from there.
+second call with --keep goes on from there. Who was given up in one workload is not tried in others.
 """
 
 import json
@@ -22,9 +22,6 @@ from benchmarks.workloads import WORKLOADS
 _PEERS = ("trl_float32", "trl_bfloat16", "tunix")
 _WORKLOADS = flags.DEFINE_list("workloads", list(WORKLOADS), "Which of benchmarks/workloads.py.")
 _AGAINST = flags.DEFINE_multi_enum("against", _PEERS, _PEERS, "The peers to run beside ours.")
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Runs of each contender.", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 2, "Timed steps of a run.", lower_bound=1)
-_LIMIT = flags.DEFINE_integer("limit", 1200, "Seconds until a run is given up.", lower_bound=1)
 _KEEP = flags.DEFINE_bool("keep", False, "Goes on from the runs of the last call.")
 _REST = flags.DEFINE_bool("rest", True, "Also W3 (lengths.py) and W5 (one_program.py).")
 _GGUF = os.path.join(".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -41,9 +38,9 @@ def main(_: list[str]) -> None:
     os.remove(_RUNS)
   runs = _read()
   for workload in _WORKLOADS.value:
-    for turn in range(_ROUNDS.value):
+    for turn in range(WORKLOADS[workload].rounds):
       for name in ("floor", "grpo_jax", *_AGAINST.value):
-        if not any(_key(run) in ((workload, turn, name), (workload, None, name)) for run in runs):
+        if not any(_stands_for(run, workload, turn, name) for run in runs):
           runs.append(_measure(workload, turn, name))
   parts = [table(name, [run for run in runs if run["workload"] == name]) for name in WORKLOADS]
   if _REST.value:
@@ -59,14 +56,16 @@ def _read() -> list[dict]:
     return [json.loads(line) for line in file]
 
 
-def _key(run: dict) -> tuple:
-  """Of a run that was given up, the turn is None: it is not tried again."""
-  return run["workload"], None if run.get("given_up") else run["turn"], run["name"]
+def _stands_for(run: dict, workload: str, turn: int, name: str) -> bool:
+  """Whether nothing more is to be learned than this run tells."""
+  same = (run["workload"], run["turn"]) == (workload, turn)
+  return run["name"] == name and (same or "given_up" in run)
 
 
 def _measure(workload: str, turn: int, name: str) -> dict:
   """One run, kept as soon as it ends."""
-  run = {"workload": workload, "turn": turn, "name": name} | _run(_command(name, workload))
+  command, limit = _command(name, workload), WORKLOADS[workload].limit
+  run = {"workload": workload, "turn": turn, "name": name} | _run(command, limit)
   with open(_RUNS, "a") as file:
     file.write(json.dumps(run) + "\n")
   print(time.strftime("%H:%M:%S"), run, flush=True)
@@ -74,8 +73,7 @@ def _measure(workload: str, turn: int, name: str) -> dict:
 
 
 def _command(name: str, workload: str) -> list[str]:
-  steps = 0 if WORKLOADS[workload].memory_only else _STEPS.value
-  work = [workload, _MODEL, str(steps)]
+  work = [workload, _MODEL]
   if name == "floor":
     return [sys.executable, "-m", "benchmarks.floor"]
   if name == "grpo_jax":
@@ -98,11 +96,11 @@ def make_model() -> None:
   weights.save(_MODEL, loaded.architecture, loaded.params, loaded.tokenizer)
 
 
-def _run(command: list[str]) -> dict:
+def _run(command: list[str], limit: int) -> dict:
   try:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT.value)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
   except subprocess.TimeoutExpired:
-    return {"given_up": _LIMIT.value}
+    return {"given_up": limit}
   if done.returncode:
     raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
   return json.loads(done.stdout.strip().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""A GRPO step of ours, timed: python -m benchmarks.our_step w1 MODEL STEPS -> one line of JSON.
+"""A GRPO step of ours, timed: python -m benchmarks.our_step w1 MODEL -> one line of JSON.
 
 MODEL is a Hugging Face folder or a GGUF file. The update is on-policy with random advantages, so
 that no prompt is without signal. The first step compiles and is given apart.
@@ -23,12 +23,12 @@ from grpo_jax.steps.update import init_state
 from grpo_jax.types import Batch, Prompts
 
 
-def main(workload: str, model: str, steps: str) -> None:
-  times = measure(WORKLOADS[workload], model, int(steps))
+def main(workload: str, model: str) -> None:
+  times = measure(WORKLOADS[workload], model)
   print(json.dumps(times))
 
 
-def measure(work: Workload, path: str, steps: int) -> dict:
+def measure(work: Workload, path: str) -> dict:
   """Seconds of each step's rollout and update, the first with its compilation, and peak memory."""
   loaded = weights.load(path)
   settings = config.Model(weights=path, remat=work.remat, logprob_chunk=128, compactions=0)
@@ -44,7 +44,7 @@ def measure(work: Workload, path: str, steps: int) -> dict:
   del loaded
   rng = np.random.default_rng(0)
   rollouts, updates = [], []
-  for step in range(steps + 1):
+  for step in range(work.steps + 1):
     started = time.monotonic()
     rollout = roll(state.params, _prompts(work, rng), _keys(step, work.prompts))
     jax.block_until_ready(rollout)

@@ -1,4 +1,4 @@
-"""TRL's GRPO step, timed, in its own environment: python trl_step.py w1 MODEL STEPS DTYPE.
+"""TRL's GRPO step, timed, in its own environment: python trl_step.py w1 MODEL DTYPE.
 
 The same workload as our_step.py: the real trainer, its own generation and update, on the same
 weights. A step's rollout is TRL's generate-and-score, its update the rest.
@@ -17,8 +17,8 @@ import trl
 from workloads import WORKLOADS
 
 
-def main(workload: str, model: str, steps: str, dtype: str) -> None:
-  work, count = WORKLOADS[workload], int(steps)
+def main(workload: str, model: str, dtype: str) -> None:
+  work, count = WORKLOADS[workload], WORKLOADS[workload].steps
   tokenizer = transformers.AutoTokenizer.from_pretrained(model)
   policy = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
   generator = torch.Generator().manual_seed(0)

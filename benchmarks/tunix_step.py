@@ -1,4 +1,4 @@
-"""Google Tunix's GRPO step, timed, in its own environment: python tunix_step.py w1 MODEL STEPS.
+"""Google Tunix's GRPO step, timed, in its own environment: python tunix_step.py w1 MODEL.
 
 The same workload as our_step.py: Tunix's learner, trainer and sampler, and its Llama with the same
 float32 weights. A step's rollout is the cluster's generation, its update the rest. Tunix's Llama
@@ -27,8 +27,8 @@ from workloads import WORKLOADS, Workload
 _NO_ID = -1  # to pad with and to stop at: no answer is cut short, no token masked
 
 
-def main(workload: str, model: str, steps: str) -> None:
-  work, count = WORKLOADS[workload], int(steps)
+def main(workload: str, model: str) -> None:
+  work, count = WORKLOADS[workload], WORKLOADS[workload].steps
   mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("fsdp", "tp"))
   cluster = _Timed(
     actor=_policy(model, mesh, work.remat),

@@ -8,7 +8,8 @@ class Workload:
   """One GRPO step: P prompts of S tokens, G answers of exactly T tokens, one AdamW update.
 
   remat: activations of layers are computed again in the backward pass, in every framework.
-  memory_only: one step, compilation included, is enough.
+  steps: timed steps of a run, after one that compiles; 0: that one is all.
+  rounds: runs of each contender. limit: seconds until a run is given up.
   """
 
   prompts: int
@@ -16,13 +17,14 @@ class Workload:
   group_size: int
   answer_tokens: int
   remat: bool = False
-  memory_only: bool = False
+  steps: int = 1
+  rounds: int = 1
+  limit: int = 1800
 
 
 WORKLOADS = {
-  "w1": Workload(prompts=2, prompt_tokens=46, group_size=8, answer_tokens=64),
-  "w2": Workload(prompts=2, prompt_tokens=512, group_size=16, answer_tokens=64),
-  "w4": Workload(
-    prompts=1, prompt_tokens=46, group_size=8, answer_tokens=1024, remat=True, memory_only=True
-  ),
+  "w1": Workload(2, 46, 8, 64, steps=2, rounds=3, limit=300),
+  "w2": Workload(2, 512, 16, 64),
+  # For its memory.
+  "w4": Workload(1, 46, 8, 1024, remat=True, steps=0),
 }
