@@ -5,11 +5,12 @@ TRL_PYTHON=... TUNIX_PYTHON=... python -m benchmarks.bench [--workloads=w1] [--k
 
 Every round runs each contender once, in a process of its own: a step to compile, then those that
 count. The floor is measured in the same rounds. Every run is kept in runs/bench/runs.jsonl, and a
-second call with --keep goes on from there. Who was given up in one workload is not tried in others.
+second call with --keep goes on from there. Who was given up in a workload is not tried there again.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,8 +59,8 @@ def _read() -> list[dict]:
 
 def _stands_for(run: dict, workload: str, turn: int, name: str) -> bool:
   """Whether nothing more is to be learned than this run tells."""
-  same = (run["workload"], run["turn"]) == (workload, turn)
-  return run["name"] == name and (same or "given_up" in run)
+  same = (run["workload"], run["name"]) == (workload, name)
+  return same and (run["turn"] == turn or "given_up" in run)
 
 
 def _measure(workload: str, turn: int, name: str) -> dict:
@@ -98,12 +99,23 @@ def make_model() -> None:
 
 def _run(command: list[str], limit: int) -> dict:
   try:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    done = subprocess.run(
+      command, capture_output=True, text=True, timeout=limit, preexec_fn=_first_to_die
+    )
   except subprocess.TimeoutExpired:
-    return {"given_up": limit}
+    return {"given_up": f"given up after {limit} s"}
+  if done.returncode == -signal.SIGKILL:
+    return {"given_up": "killed: out of memory"}
   if done.returncode:
     raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
   return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _first_to_die() -> None:
+  """Where memory runs out, Linux kills this process and no other."""
+  if os.path.exists("/proc/self/oom_score_adj"):
+    with open("/proc/self/oom_score_adj", "w") as file:
+      file.write("1000")
 
 
 def _printed(module: str) -> str:

@@ -39,7 +39,7 @@ def table(workload: str, runs: list[dict]) -> str:
 
 def _cells(own: list[dict], whole: float, floor: float) -> str:
   if given_up := [run["given_up"] for run in own if "given_up" in run]:
-    return f"given up after {given_up[0]} s | | | | | | "
+    return f"{given_up[0]} | | | | | | "
   rollout, update = step_seconds(own, own[0]["name"])
   step = rollout + update
   peak = statistics.median(run["peak_gb"] for run in own)

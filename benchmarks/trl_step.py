@@ -66,7 +66,8 @@ def _arguments(work, steps: int, folder: str, dtype: str) -> trl.GRPOConfig:
   return trl.GRPOConfig(
     output_dir=folder,
     max_steps=steps,
-    per_device_train_batch_size=B,
+    per_device_train_batch_size=B // work.peer_parts,
+    gradient_accumulation_steps=work.peer_parts,
     generation_batch_size=B,
     num_generations=work.group_size,
     max_completion_length=work.answer_tokens,

@@ -75,7 +75,13 @@ def _policy(folder: str, mesh: jax.sharding.Mesh, remat: bool) -> llama.Llama3:
 
 
 def _arguments(work: Workload, steps: int, mesh: jax.sharding.Mesh) -> rl_cluster.ClusterConfig:
-  """One update a batch (no batch sizes: no gradient accumulator); sampling without a sort."""
+  """One update a batch (whole: no batch sizes, no gradient accumulator); sampling without a sort."""
+  sizes = {}
+  if work.peer_parts > 1:
+    sizes = {
+      "mini_batch_size": work.prompts,
+      "train_micro_batch_size": work.prompts // work.peer_parts,
+    }
   return rl_cluster.ClusterConfig(
     role_to_mesh=dict.fromkeys((rl_cluster.Role.ACTOR, rl_cluster.Role.ROLLOUT), mesh),
     training_config=rl_cluster.RLTrainingConfig(
@@ -84,6 +90,7 @@ def _arguments(work: Workload, steps: int, mesh: jax.sharding.Mesh) -> rl_cluste
       ),
       eval_every_n_steps=1000,
       max_steps=steps + 1,  # the batches end first
+      **sizes,
     ),
     rollout_config=base_rollout.RolloutConfig(
       max_prompt_length=work.prompt_tokens,

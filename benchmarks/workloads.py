@@ -10,6 +10,7 @@ class Workload:
   remat: activations of layers are computed again in the backward pass, in every framework.
   steps: timed steps of a run, after one that compiles; 0: that one is all.
   rounds: runs of each contender. limit: seconds until a run is given up.
+  peer_parts: parts in which TRL and Tunix take the update, where 24 GB do not hold it whole.
   """
 
   prompts: int
@@ -20,11 +21,12 @@ class Workload:
   steps: int = 1
   rounds: int = 1
   limit: int = 1800
+  peer_parts: int = 1
 
 
 WORKLOADS = {
   "w1": Workload(2, 46, 8, 64, steps=2, rounds=3, limit=300),
-  "w2": Workload(2, 512, 16, 64),
+  "w2": Workload(2, 512, 16, 64, peer_parts=2),
   # For its memory.
   "w4": Workload(1, 46, 8, 1024, remat=True, steps=0),
 }
