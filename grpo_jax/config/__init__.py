@@ -1,29 +1,16 @@
 """Typed configuration: every field declared, checked and read."""
 
-from grpo_jax.config.algorithm import (
-  AlgorithmConfig,
-  Grouping,
-  Selection,
-  Shaping,
-)
-from grpo_jax.config.experiment import (
-  GRPO,
-  SFT,
-  Addition,
-  Architecture,
-  Checkpoint,
-  Evaluation,
-  Experiment,
-  Model,
-  Optimizer,
-  Parallel,
-  Questions,
-  Rollout,
-  RopeScaling,
-)
+from grpo_jax.config.algorithm import AlgorithmConfig, Grouping, Selection, Shaping
+from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment, Parallel
 from grpo_jax.config.fields import Config, ConfigError, check, freeze
 from grpo_jax.config.loss import LossConfig
+from grpo_jax.config.model import Architecture, Model, RopeScaling
+from grpo_jax.config.optimizer import Optimizer
 from grpo_jax.config.presets import PRESETS, preset
+from grpo_jax.config.stage import Stage, Stop, Switch
+from grpo_jax.config.stages import GRPO, SFT, Rollout
+from grpo_jax.config.task import Addition, Questions, Task
+from grpo_jax.config.term import Term, as_terms
 
 __all__ = [
   "GRPO",
@@ -47,6 +34,12 @@ __all__ = [
   "RopeScaling",
   "Selection",
   "Shaping",
+  "Stage",
+  "Stop",
+  "Switch",
+  "Task",
+  "Term",
+  "as_terms",
   "check",
   "freeze",
   "preset",

@@ -3,65 +3,10 @@
 import dataclasses
 
 from grpo_jax.config.fields import Config, field
-from grpo_jax.config.model import Architecture, Model, RopeScaling
-from grpo_jax.config.stages import GRPO, SFT, Optimizer, Rollout
-
-__all__ = [
-  "GRPO",
-  "SFT",
-  "Addition",
-  "Architecture",
-  "Checkpoint",
-  "Evaluation",
-  "Experiment",
-  "Model",
-  "Optimizer",
-  "Parallel",
-  "Questions",
-  "Rollout",
-  "RopeScaling",
-]
-
-
-@dataclasses.dataclass(kw_only=True)
-class Addition(Config):
-  """Sums of two numbers from low to high. Both orders of a held-out pair are kept from training.
-
-  question: the user's message, with {a} and {b}. system: the system message; empty is none.
-  """
-
-  low: int = field(10, least=0)
-  high: int = field(99, least=1)
-  question: str = "What is {a} + {b}?"
-  system: str = ""
-
-  def contradictions(self) -> list[str]:
-    problems = []
-    if self.low >= self.high:
-      problems.append(f"low={self.low} must be below high={self.high}")
-    if "{a}" not in self.question or "{b}" not in self.question:
-      problems.append(f"question={self.question!r} must contain {{a}} and {{b}}")
-    return problems
-
-
-@dataclasses.dataclass(kw_only=True)
-class Questions(Config):
-  """Questions and answers in JSONL files, as GSM8K has them.
-
-  question, answer: names of the columns. answer_marker: the answer proper follows its last
-  occurrence ("####" in GSM8K); empty takes the whole column.
-  """
-
-  train: str = ""
-  held_out: str = ""
-  question: str = "question"
-  answer: str = "answer"
-  answer_marker: str = "####"
-  system: str = ""
-
-  def contradictions(self) -> list[str]:
-    missing = [name for name in ("train", "held_out") if not getattr(self, name)]
-    return [f"{name} must name a JSONL file" for name in missing]
+from grpo_jax.config.model import Model
+from grpo_jax.config.stage import Stage
+from grpo_jax.config.stages import GRPO
+from grpo_jax.config.task import Task
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -70,12 +15,14 @@ class Evaluation(Config):
 
   every: steps between evaluations; 0 evaluates before and after only.
   reward: the reward whose full score counts as a right answer.
+  scores: names of rewards whose means are told beside it, as eval/NAME, over what they can score.
   max_tokens: the longest answer. batch_size: problems answered at one time.
   """
 
   problems: int = field(200, least=1)
   every: int = field(0, least=0)
   reward: str = "number"
+  scores: tuple[str, ...] = ()
   max_tokens: int = field(64, least=1)
   batch_size: int = field(100, least=1)
 
@@ -101,15 +48,15 @@ class Experiment(Config):
 
   seed: int = field(0, least=0, most=2**31 - 1)
   model: Model
-  task: Addition | Questions
+  task: Task
   evaluation: Evaluation = field(Evaluation)
   parallel: Parallel = field(Parallel)
   checkpoint: Checkpoint = field(Checkpoint)
-  stages: dict[str, SFT | GRPO]
+  stages: dict[str, Stage]
 
   def contradictions(self) -> list[str]:
     problems = [] if self.stages else ["stages is empty: name at least one"]
-    longest = {f"stages.{name}": _longest(stage) for name, stage in self.stages.items()}
+    longest = {f"stages.{name}": stage.longest[0] for name, stage in self.stages.items()}
     longest["evaluation"] = self.evaluation.max_tokens
     if self.model.architecture is not None:
       context = self.model.architecture.context_length
@@ -136,7 +83,3 @@ class Experiment(Config):
       if count > 1 and self.parallel.mode != "single":
         problems.append(f"{asked} needs parallel.mode='single', not {self.parallel.mode!r}")
     return problems
-
-
-def _longest(stage: SFT | GRPO) -> int:
-  return stage.rollout.max_tokens if isinstance(stage, GRPO) else stage.max_tokens

@@ -5,51 +5,10 @@ import dataclasses
 from grpo_jax.config.algorithm import Grouping, Selection, Shaping
 from grpo_jax.config.fields import Config, field
 from grpo_jax.config.loss import LossConfig
+from grpo_jax.config.stage import Stage
+from grpo_jax.config.term import Term, gate_problems
 
 _COLDEST = 0.01
-SCHEDULES = ("cosine", "linear", "constant", "warmup_stable_decay")
-
-
-@dataclasses.dataclass(kw_only=True)
-class Optimizer(Config):
-  """AdamW with a clipped gradient and a learning rate that falls to a floor.
-
-  lr, min_lr: the peak and the floor, both learning rates (the floor is not a fraction).
-  warmup_steps: updates of linear rise from 0 to lr.
-  decay_steps: updates until the floor, counted from 0 with the warm-up; 0 is the whole stage.
-  stable_steps: updates at lr after the warm-up, for schedule="warmup_stable_decay".
-  max_grad_norm: the gradient is scaled down to this global norm; 0 is off.
-  micro_batches: parts an update's batch is split into to save memory; the gradient is the same.
-  """
-
-  lr: float = field(1e-5, above=0)
-  min_lr: float = field(1e-6, least=0)
-  schedule: str = field("cosine", choices=SCHEDULES)
-  warmup_steps: int = field(0, least=0)
-  decay_steps: int = field(0, least=0)
-  stable_steps: int = field(0, least=0)
-  beta1: float = field(0.9, least=0, below=1)
-  beta2: float = field(0.95, least=0, below=1)
-  eps: float = field(1e-8, above=0)
-  weight_decay: float = field(0.0, least=0)
-  max_grad_norm: float = field(1.0, least=0)
-  micro_batches: int = field(1, least=1)
-
-  def contradictions(self) -> list[str]:
-    problems = []
-    rising = self.warmup_steps + self.stable_steps
-    if self.min_lr > self.lr:
-      problems.append(f"min_lr={self.min_lr} is the floor and cannot be above lr={self.lr}")
-    if self.decay_steps and self.decay_steps <= rising:
-      problems.append(
-        f"decay_steps={self.decay_steps} must be longer than the warmup_steps + stable_steps"
-        f" = {rising} that it includes"
-      )
-    if self.stable_steps and self.schedule != "warmup_stable_decay":
-      problems.append(f"stable_steps is of schedule='warmup_stable_decay', not {self.schedule!r}")
-    if self.schedule == "constant" and (self.min_lr or self.decay_steps):
-      problems.append("schedule='constant' never falls: set min_lr=0 and decay_steps=0")
-    return problems
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -69,26 +28,30 @@ class Rollout(Config):
 
 
 @dataclasses.dataclass(kw_only=True)
-class SFT(Config):
+class SFT(Stage):
   """Supervised fine-tuning on the task's own solutions: batch_size examples an update.
 
   max_tokens: the longest solution, its stop token included; a longer one is an error.
   """
 
-  steps: int = field(100, least=1)
   batch_size: int = field(32, least=1)
   max_tokens: int = field(64, least=1)
-  optimizer: Optimizer = field(Optimizer)
 
-  def contradictions(self) -> list[str]:
-    return _stage_problems(self.steps, self.optimizer, self.batch_size, "batch_size")
+  @property
+  def batch(self) -> tuple[int, str]:
+    return self.batch_size, "batch_size"
+
+  @property
+  def longest(self) -> tuple[int, str]:
+    return self.max_tokens, "max_tokens"
 
 
 @dataclasses.dataclass(kw_only=True)
-class GRPO(Config):
+class GRPO(Stage):
   """Group-relative policy optimisation: sample, score, compare within the group, update.
 
-  rewards: weight of each reward by its name in `grpo_jax.rewards`, or "file.py:function".
+  rewards: weight of each reward, or a Term, by its name in `grpo_jax.rewards`, "file.py:function",
+    or "stage:NAME" for the reward model that stage NAME has trained.
   minibatches, epochs: a rollout gives minibatches x epochs updates; with 1 x 1 the update is
     on-policy and the old log-probs are its own.
   strict: recomputes the old log-probs all the same, and stops the run where they differ from the
@@ -97,27 +60,31 @@ class GRPO(Config):
     waits for the host between them. Samples are then of the last step of each program.
   """
 
-  steps: int = field(100, least=1)
   rollout: Rollout = field(Rollout)
-  optimizer: Optimizer = field(Optimizer)
   grouping: Grouping = field(Grouping)
   shaping: Shaping = field(Shaping)
   selection: Selection = field(Selection)
   loss: LossConfig = field(LossConfig)
-  rewards: dict[str, float] = field(lambda: {"number": 1.0})
+  rewards: dict[str, float | Term] = field(lambda: {"number": 1.0})
   minibatches: int = field(1, least=1)
   epochs: int = field(1, least=1)
   strict: bool = False
   steps_per_program: int = field(1, least=1)
 
+  @property
+  def updates(self) -> int:
+    return self.steps * self.minibatches * self.epochs
+
+  @property
+  def batch(self) -> tuple[int, str]:
+    return self.rollout.prompts // self.minibatches, "rollout.prompts / minibatches"
+
+  @property
+  def longest(self) -> tuple[int, str]:
+    return self.rollout.max_tokens, "rollout.max_tokens"
+
   def contradictions(self) -> list[str]:
-    sizes = self.rollout
-    problems = _stage_problems(
-      self.steps * self.minibatches * self.epochs,
-      self.optimizer,
-      sizes.prompts // self.minibatches,
-      "rollout.prompts / minibatches",
-    )
+    sizes, problems = self.rollout, super().contradictions()
     if sizes.prompts % self.minibatches:
       problems.append(
         f"rollout.prompts={sizes.prompts} is not divisible by minibatches={self.minibatches}"
@@ -140,6 +107,7 @@ class GRPO(Config):
       )
     if not self.rewards:
       problems.append("rewards is empty: name at least one, as in rewards={'number': 1.0}")
+    problems += gate_problems(self.rewards)
     return problems + self._algorithm_problems() + self._program_problems()
 
   def _program_problems(self) -> list[str]:
@@ -187,22 +155,3 @@ class GRPO(Config):
         f" rollout.max_tokens={self.rollout.max_tokens}"
       )
     return problems
-
-
-def _stage_problems(updates: int, optimizer: Optimizer, batch: int, name: str) -> list[str]:
-  """What is wrong with a stage of `updates` updates of `batch` prompts or examples each."""
-  problems = []
-  rising = optimizer.warmup_steps + optimizer.stable_steps
-  if not optimizer.decay_steps and optimizer.schedule != "constant" and rising >= updates:
-    problems.append(
-      f"optimizer: warmup_steps + stable_steps = {rising} leaves none of the stage's {updates}"
-      " updates for the decay"
-    )
-  if batch % optimizer.micro_batches:
-    problems.append(
-      f"{name} = {batch} is not divisible by optimizer.micro_batches={optimizer.micro_batches}"
-    )
-  return problems
-
-
-Stage = SFT | GRPO

@@ -1,6 +1,7 @@
 """What a stage of any kind is to the loop: a number of steps, a first state, and one step."""
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,11 @@ from grpo_jax.weights.tokenizer import Tokenizer
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-  """What a stage is run in. index: its place among the stages."""
+  """What a stage is run in.
+
+  index: its place among the stages. task: what it asks. workdir: the run folder, where a stage
+  leaves files for others.
+  """
 
   experiment: Experiment
   index: int
@@ -22,6 +27,7 @@ class Setting:
   tokenizer: Tokenizer
   task: Task
   devices: Devices
+  workdir: str = ""
 
   @property
   def steps_before(self) -> int:
@@ -44,11 +50,23 @@ Told = Callable[[], list[Outcome]]
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-  """steps: how many. init: parameters -> state. advance: (state, step from 0) -> state `stride`
-  steps later, which may still be on its way, and what is told of these steps.
+  """A stage as the loop sees it.
+
+  steps: how many. init: parameters of the policy -> state. advance: (state, step from 0) -> state
+  `stride` steps later, which may still be on its way, and what is told of these steps.
+  policy: state -> parameters of the policy; None where the stage trains none, and the next one
+    starts where it did.
+  judge: state -> held-out figures of the stage's own, named eval/...
+  finish: called with the last state, also of a run that is resumed at the stage's end: the same
+    files have to come out.
+
+  States come from `init` unreplicated; all else is given them as `Devices.replicate` makes them.
   """
 
   steps: int
   init: Callable[[Params], TrainState]
   advance: Callable[[TrainState, int], tuple[TrainState, Told]]
   stride: int = 1
+  policy: Callable[[TrainState], Params] | None = operator.attrgetter("params")
+  judge: Callable[[TrainState], dict[str, float]] | None = None
+  finish: Callable[[TrainState], None] | None = None

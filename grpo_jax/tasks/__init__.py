@@ -3,9 +3,9 @@
 from grpo_jax.config import Addition, Questions
 from grpo_jax.tasks.addition import make_addition
 from grpo_jax.tasks.questions import make_questions
-from grpo_jax.tasks.task import Example, Task
+from grpo_jax.tasks.task import Example, Pair, Task
 
-__all__ = ["Example", "Task", "build"]
+__all__ = ["Example", "Pair", "Task", "build"]
 
 _TASKS = {Addition: make_addition, Questions: make_questions}
 

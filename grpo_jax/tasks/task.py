@@ -25,15 +25,28 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pair:
+  """Two answers to one question, of which the first is preferred."""
+
+  example: Example
+  chosen: str
+  rejected: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Task:
   """Where examples come from.
 
   sample: (seed, step, count) -> the examples of that step; the same in any process at any time.
   held_out: count -> the first `count` of a fixed list that training never sees.
+  documents, pairs: (seed, step, count) -> plain texts to pretrain on, and preferences to train a
+    reward model on, where the task has them; a negative step gives held-out ones.
   """
 
   sample: Callable[[int, int, int], list[Example]]
   held_out: Callable[[int], list[Example]]
+  documents: Callable[[int, int, int], list[str]] | None = None
+  pairs: Callable[[int, int, int], list[Pair]] | None = None
 
 
 def messages(system: str, question: str) -> list[dict[str, str]]:
