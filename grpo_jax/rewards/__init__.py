@@ -1,8 +1,20 @@
 """Rewards by name and weight: functions of texts, or of arrays in JAX."""
 
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
-from grpo_jax.rewards.resolve import resolve
-from grpo_jax.rewards.score import Scores, score
+from grpo_jax.rewards.compose import compose
+from grpo_jax.rewards.resolve import is_learned, resolve
+from grpo_jax.rewards.score import LearnedReward, Scores, score
 from grpo_jax.rewards.verifiers import REWARDS, Reward
 
-__all__ = ["REWARDS", "ArrayReward", "Reward", "Scores", "Solutions", "resolve", "score"]
+__all__ = [
+  "REWARDS",
+  "ArrayReward",
+  "LearnedReward",
+  "Reward",
+  "Scores",
+  "Solutions",
+  "compose",
+  "is_learned",
+  "resolve",
+  "score",
+]

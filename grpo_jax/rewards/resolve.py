@@ -15,6 +15,11 @@ from grpo_jax.rewards.verifiers import REWARDS, Reward
 _KNOWN: dict[str, Reward | ArrayReward] = {**REWARDS, "solution": solution}
 
 
+def is_learned(name: str) -> bool:
+  """Whether the name is of a reward model: "stage:NAME" of this run, or "model:FOLDER"."""
+  return name.startswith(("stage:", "model:"))
+
+
 @functools.cache
 def resolve(name: str) -> Reward | ArrayReward:
   """A built-in reward by its name, or a function of one's own as "file.py:function".

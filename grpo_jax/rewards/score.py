@@ -10,68 +10,84 @@ from typing import Any
 import jax
 import numpy as np
 
+from grpo_jax.config import Term, as_terms
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
+from grpo_jax.rewards.compose import compose
 from grpo_jax.rewards.resolve import resolve
 from grpo_jax.rewards.verifiers import Reward
 from grpo_jax.types import Rollout
 
 _LOG = logging.getLogger(__name__)
 _TRACEBACKS_SHOWN: set[str] = set()
+# A batch of answers as arrays -> f32[P,G].
+LearnedReward = Callable[[Rollout], np.ndarray]
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-  """total: f32[P,G], the weighted sum; NaN where any part is. parts: f32[P,G] by reward.
+  """Rewards of P groups of G answers.
 
+  total: f32[P,G], the weighted sum; NaN where any counted part is.
+  parts: raw f32[P,G] by reward.
+  counted, weights: f32[R,P,G] and f32[R], see `compose`.
   errors: answers at which a reward raised.
   """
 
   total: np.ndarray
   parts: dict[str, np.ndarray]
+  counted: np.ndarray
+  weights: np.ndarray
   errors: int
 
 
 def score(
-  weights: Mapping[str, float],
+  rewards: Mapping[str, float | Term],
   prompts: Sequence[str],
   completions: Sequence[Sequence[str]],
   fields: Sequence[Mapping[str, Any]],
   *,
-  arrays: tuple[Rollout, Solutions] | None = None,
+  step: int = 0,
+  arrays: tuple[Rollout, Solutions | None] | None = None,
+  models: Mapping[str, LearnedReward] | None = None,
 ) -> Scores:
   """Scores G completions to each of P prompts.
 
   A reward that raises leaves its answer unscored (NaN), and is logged once.
 
   Args:
-    weights: of each reward, by its name.
+    rewards: the weight or the Term of each, by its name.
     prompts, completions, fields: P questions, P lists of G answers, the task's fields.
-    arrays: the same as arrays, for rewards in JAX; needed where there is one.
+    step: of the stage, which weights may depend on.
+    arrays: the same as arrays, for rewards in JAX and learned ones; needed where there is one.
+    models: learned rewards by name.
 
   Raises:
     ValueError: the arguments do not fit one another.
     TypeError: a reward returned something that is no number, or an infinite one.
     RuntimeError: a reward raised on every answer.
   """
-  _check_shapes(weights, prompts, completions, fields)
+  _check_shapes(rewards, prompts, completions, fields)
   parts, errors = {}, 0
-  for name in weights:
+  for name in rewards:
+    if models and name in models:
+      assert arrays is not None, name
+      parts[name] = _finite(name, models[name](arrays[0]))
+      continue
     reward = resolve(name)
     if isinstance(reward, ArrayReward):
       assert arrays is not None, name
-      parts[name] = _array_scores(name, reward, *arrays)
+      parts[name] = _finite(name, _compiled(reward)(*arrays))
       continue
     parts[name], raised = _one_reward(name, reward, prompts, completions, fields)
     errors += raised
-  total = sum(np.float32(weight) * parts[name] for name, weight in weights.items())
-  return Scores(np.asarray(total, np.float32), parts, errors)
+  whole = compose(np.stack(list(parts.values())), as_terms(dict(rewards)), step)
+  total, counted, weights = map(np.asarray, whole)
+  return Scores(total, parts, counted, weights, errors)
 
 
-def _array_scores(
-  name: str, reward: ArrayReward, rollout: Rollout, solutions: Solutions
-) -> np.ndarray:
-  values = np.asarray(_compiled(reward)(rollout, solutions))
+def _finite(name: str, scores: jax.Array | np.ndarray) -> np.ndarray:
+  values = np.asarray(scores, np.float32)
   if np.isinf(values).any():
     raise TypeError(f"reward {name!r} gave an infinite score: expected finite ones, or NaN")
   return values
@@ -133,16 +149,16 @@ def _shown(value: Any) -> str:
 
 
 def _check_shapes(
-  weights: Mapping[str, float],
+  rewards: Mapping[str, float | Term],
   prompts: Sequence[str],
   completions: Sequence[Sequence[str]],
   fields: Sequence[Any],
 ) -> None:
   sizes = {len(group) for group in completions}
   fit = len(prompts) == len(completions) == len(fields) and len(sizes) == 1 and 0 not in sizes
-  if not weights or not fit:
+  if not rewards or not fit:
     raise ValueError(
-      f"{len(weights)} rewards, {len(prompts)} prompts, {len(completions)} groups of"
+      f"{len(rewards)} rewards, {len(prompts)} prompts, {len(completions)} groups of"
       f" {sorted(sizes)} answers, {len(fields)} fields: expected at least one reward, one group"
       " and one dict of fields a prompt, and groups of one size"
     )

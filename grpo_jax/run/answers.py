@@ -27,12 +27,15 @@ class Answers:
 
   def rows(self, rows: np.ndarray) -> "Answers":
     """These prompts only."""
-    parts = {name: part[rows] for name, part in self.scores.parts.items()}
+    scores = self.scores
+    parts = {name: part[rows] for name, part in scores.parts.items()}
     return Answers(
       [self.examples[row] for row in rows],
       jax.tree.map(lambda leaf: leaf[rows], self.rollout),
       [self.texts[row] for row in rows],
-      dataclasses.replace(self.scores, total=self.scores.total[rows], parts=parts),
+      dataclasses.replace(
+        scores, total=scores.total[rows], parts=parts, counted=scores.counted[:, rows]
+      ),
       self.seconds,
     )
 
@@ -54,7 +57,13 @@ def joined(left: Answers, right: Answers) -> Answers:
     left.examples + right.examples,
     jax.tree.map(lambda a, b: np.concatenate([a, b]), left.rollout, right.rollout),
     left.texts + right.texts,
-    Scores(total, parts, left.scores.errors + right.scores.errors),
+    Scores(
+      total,
+      parts,
+      np.concatenate([left.scores.counted, right.scores.counted], axis=1),
+      left.scores.weights,
+      left.scores.errors + right.scores.errors,
+    ),
     left.seconds + right.seconds,
   )
 

@@ -28,7 +28,7 @@ def make_evaluate(
 ) -> Evaluate:
   """Builds params -> eval/accuracy, the share of examples whose greedy answer scores 1.
 
-  Also eval/problems, eval/length (tokens), eval/truncated (share cut by max_tokens) and
+  Also eval/NAME, the mean of each of config.scores over the answers that it can score; eval/problems, eval/length (tokens), eval/truncated (share cut by max_tokens) and
   eval/unscored (share that the reward could not score, counted as wrong).
 
   Raises, when it is called:
@@ -61,12 +61,13 @@ def make_evaluate(
       lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
       finished += np.asarray(answers.finished)[: len(part), 0].tolist()
     scores = score({config.reward: 1.0}, questions, texts, fields).total
+    parts = {name: score({name: 1.0}, questions, texts, fields).total for name in config.scores}
     if np.isnan(scores).all():
       raise RuntimeError(
         f"config.evaluation.reward={config.reward!r} could score none of {len(examples)} held-out"
         f" answers (NaN), the first to {questions[0][:60]!r}: does it fit the task's answers?"
       )
-    return {
+    return {f"eval/{name}": _mean(part) for name, part in parts.items()} | {
       "eval/accuracy": float(np.mean(scores >= 1)),
       "eval/unscored": float(np.isnan(scores).mean()),
       "eval/problems": float(len(examples)),
@@ -75,3 +76,9 @@ def make_evaluate(
     }
 
   return evaluate
+
+
+def _mean(scores: np.ndarray) -> float:
+  """Of those that are scored; NaN where none is."""
+  known = scores[~np.isnan(scores)]
+  return float(known.mean()) if known.size else float("nan")

@@ -1,5 +1,6 @@
 """The figures of a rollout and of the machine, and samples as records."""
 
+import itertools
 import resource
 import sys
 import warnings
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from grpo_jax.rewards import Scores
 from grpo_jax.run.answers import Answers
 
 
@@ -17,7 +19,7 @@ def answer_figures(answers: Answers) -> dict[str, float]:
   reward/mean, reward/std and reward/NAME are over the answers that could be scored;
   reward/unscored is the share that could not. length/truncated is the share cut by the budget.
   policy/entropy is the mean of -log p over sampled tokens: an unbiased estimate of the entropy of
-  the sampled distribution, nats.
+  the sampled distribution, nats. Of several rewards see `reward_figures`.
   """
   rollout, scores = answers.rollout, answers.scores
   mask, logprobs = np.asarray(rollout.mask), np.asarray(rollout.logprobs)
@@ -32,7 +34,33 @@ def answer_figures(answers: Answers) -> dict[str, float]:
     "length/truncated": 1.0 - float(np.asarray(rollout.finished).mean()),
     "policy/entropy": -float(logprobs[mask].mean()),
   }
-  return figures | {f"reward/{name}": _nanmean(part) for name, part in scores.parts.items()}
+  return figures | reward_figures(scores)
+
+
+def reward_figures(scores: Scores) -> dict[str, float]:
+  """Each reward by itself, and how several go together.
+
+  reward/NAME: the mean as it was scored. With several also reward/NAME/weighted, the mean of what
+  it adds to the sum, and reward/correlation/A/B, Pearson's over the answers that both have scored;
+  NaN where one of them is constant.
+  """
+  figures = {f"reward/{name}": _nanmean(part) for name, part in scores.parts.items()}
+  if len(scores.parts) == 1:
+    return figures
+  for name, weight, counted in zip(scores.parts, scores.weights, scores.counted, strict=True):
+    figures[f"reward/{name}/weighted"] = _nanmean(weight * counted)
+  for (one, left), (two, right) in itertools.combinations(scores.parts.items(), 2):
+    figures[f"reward/correlation/{one}/{two}"] = correlation(left, right)
+  return figures
+
+
+def correlation(left: np.ndarray, right: np.ndarray) -> float:
+  """Pearson's correlation where neither is NaN; NaN where one of them is constant."""
+  both = ~np.isnan(left) & ~np.isnan(right)
+  x, y = (values[both].astype(np.float64) for values in (left, right))
+  if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+    return float("nan")
+  return float(np.corrcoef(x, y)[0, 1])
 
 
 def group_figures(answers: Answers, rows: np.ndarray) -> dict[str, float]:

@@ -62,8 +62,6 @@ def make_grpo_runner(
 
 def _batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:
   """Builds (answers, log-probs before the update) -> what the update learns from."""
-  names = list(stage.rewards)
-  weights = jnp.asarray([stage.rewards[name] for name in names], jnp.float32)
   compare = jax.jit(functools.partial(make_advantages, stage=stage))
 
   def make_batch(used: Answers, looks: Looks) -> Batch:
@@ -73,8 +71,8 @@ def _batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:
     kl = None
     if looks.ref_logprobs is not None and stage.loss.kl_place != "loss":
       kl = policy_kl(jnp.asarray(looks.old_logprobs), jnp.asarray(looks.ref_logprobs), stage)
-    parts = np.stack([used.scores.parts[name] for name in names])
-    advantages = compare(used.scores.total, parts, weights, mask, kl=kl)
+    scores = used.scores
+    advantages = compare(scores.total, scores.counted, scores.weights, mask, kl=kl)
     rollout = used.rollout.replace(mask=mask)  # type: ignore[attr-defined]
     return Batch(rollout, jnp.asarray(used.scores.total), advantages, **vars(looks))
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.advantages import make_advantages
-from grpo_jax.config import GRPO
+from grpo_jax.config import GRPO, as_terms
 from grpo_jax.optimizer import make_optimizer
-from grpo_jax.rewards import Scores, Solutions, resolve
+from grpo_jax.rewards import Scores, Solutions, compose, resolve
 from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.batches import answer_texts, prompt_batch
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records
@@ -44,7 +44,7 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
       nonlocal ended
       read = jax.device_get(records)
       began, ended = max(started, ended), time.monotonic()
-      return _outcomes(setting, stage, examples, read, (ended - began) / count)
+      return _outcomes(setting, stage, step, examples, read, (ended - began) / count)
 
     return state, told
 
@@ -54,18 +54,17 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
 
 def stage_program(setting: Setting, stage: GRPO) -> Program:
   """The program that the stage's config describes."""
-  weights = jnp.asarray(list(stage.rewards.values()), jnp.float32)
-  rewards = [resolve(name) for name in stage.rewards]
+  rewards, terms = [resolve(name) for name in stage.rewards], as_terms(stage.rewards)
 
-  def score(rollout: Rollout, targets: Solutions) -> tuple[jax.Array, jax.Array]:
+  def judge(
+    rollout: Rollout, targets: Solutions, step: jax.Array
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     parts = jnp.stack([reward(rollout, targets) for reward in rewards])  # type: ignore
-    return jnp.tensordot(weights, parts, axes=1), parts
-
-  def advantages(total: jax.Array, parts: jax.Array, mask: jax.Array) -> jax.Array:
-    return make_advantages(total, parts, weights, mask, stage)
+    total, counted, weights = compose(parts, terms, step)
+    return total, parts, make_advantages(total, counted, weights, rollout.mask, stage)
 
   step = stage_step(setting, stage, make_optimizer(stage.optimizer))
-  return make_grpo_program(stage_rollout(setting, stage), score, advantages, step)
+  return make_grpo_program(stage_rollout(setting, stage), judge, step)
 
 
 def asked_of(setting: Setting, stage: GRPO, steps: range) -> tuple[list[list[Example]], Asked]:
@@ -77,18 +76,26 @@ def asked_of(setting: Setting, stage: GRPO, steps: range) -> tuple[list[list[Exa
   keys = np.stack([prompt_keys(seed, setting.index, step, P) for step in steps])
   each = (prompt_batch(setting.tokenizer, flat, room=room), solutions(setting, stage, flat))
   prompts, targets = jax.tree.map(lambda leaf: leaf.reshape(len(steps), P, -1), each)
-  return examples, Asked(prompts, targets, jnp.asarray(keys))
+  numbers = jnp.arange(steps.start, steps.stop)
+  return examples, Asked(numbers, prompts, targets, jnp.asarray(keys))
 
 
 def _outcomes(
-  setting: Setting, stage: GRPO, examples: list[list[Example]], records: Record, seconds: float
+  setting: Setting,
+  stage: GRPO,
+  first: int,
+  examples: list[list[Example]],
+  records: Record,
+  seconds: float,
 ) -> list[Outcome]:
-  """What is told of each step of a program, `seconds` long each."""
+  """What is told of each step of a program from step `first` on, `seconds` long each."""
   outcomes = []
   for index, asked in enumerate(examples):
     record: Any = jax.tree.map(lambda leaf, index=index: leaf[index], records)
     check_scores(stage, record.total, asked[0])
-    scores = Scores(record.total, dict(zip(stage.rewards, record.parts, strict=True)), 0)
+    parts, terms = dict(zip(stage.rewards, record.parts, strict=True)), as_terms(stage.rewards)
+    _, counted, weights = map(np.asarray, compose(record.parts, terms, first + index))
+    scores = Scores(record.total, parts, counted, weights, 0)
     last, rollout = index == len(examples) - 1, record.rollout
     texts = answer_texts(setting.tokenizer, rollout.tokens, rollout.mask) if last else []
     answers = Answers(asked, rollout, texts, scores, np.zeros(2))

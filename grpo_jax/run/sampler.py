@@ -8,10 +8,11 @@ import jax
 import numpy as np
 
 from grpo_jax.config import GRPO
-from grpo_jax.rewards import ArrayReward, Solutions, resolve, score
+from grpo_jax.rewards import ArrayReward, Solutions, is_learned, resolve, score
 from grpo_jax.rollout import RolloutFn, make_rollout
 from grpo_jax.run.answers import Answers
 from grpo_jax.run.batches import answer_texts, prompt_batch, solution_batch
+from grpo_jax.run.learned import make_learned_reward
 from grpo_jax.run.keys import prompt_keys, seeded
 from grpo_jax.run.stage import Setting
 from grpo_jax.tasks import Example
@@ -57,6 +58,8 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
   sizes, devices = stage.rollout, setting.devices
   compiled = devices.compile(seeded(stage_rollout(setting, stage)))
   room = setting.network.architecture.context_length - sizes.max_tokens
+  models = {name: make_learned_reward(setting, name) for name in stage.rewards if is_learned(name)}
+  in_jax = any(isinstance(resolve(name), ArrayReward) for name in stage.rewards.keys() - models)
 
   def sample(params: Params, step: int, examples: list[Example], first: int) -> Answers:
     times = [time.monotonic()]
@@ -70,12 +73,12 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
     times.append(time.monotonic())
     texts = answer_texts(setting.tokenizer, result.tokens, result.mask)
     asked = examples[rows]
-    arrays = None
-    if any(isinstance(resolve(name), ArrayReward) for name in stage.rewards):
-      arrays = (result, solutions(setting, stage, asked))
+    arrays = (result, solutions(setting, stage, asked) if in_jax else None)
     fields = [example.fields for example in asked]
     questions = [example.question for example in asked]
-    scores = score(stage.rewards, questions, texts, fields, arrays=arrays)
+    scores = score(
+      stage.rewards, questions, texts, fields, step=step, arrays=arrays, models=models
+    )
     check_scores(stage, scores.total, asked[0])
     times.append(time.monotonic())
     return Answers(asked, result, texts, scores, np.diff(times))

@@ -5,23 +5,22 @@ from typing import Any
 
 import flax.struct
 import jax
-import jax.numpy as jnp
 
 from grpo_jax.metrics import Metrics
 from grpo_jax.rollout import RolloutFn
 from grpo_jax.steps.grpo import StepFn
 from grpo_jax.types import Batch, Prompts, Rollout, TrainState
 
-# (rollout, what rewards read) -> the weighted sum f32[P,G], and each reward f32[R,P,G]
-ScoreFn = Callable[[Rollout, Any], tuple[jax.Array, jax.Array]]
-# (weighted sum, each reward, mask of the answers' tokens) -> f32[P,G] or f32[P,G,T]
-AdvantagesFn = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+# (rollout, what rewards read, step of the stage i32[]) -> the weighted sum f32[P,G], each reward
+# f32[R,P,G], and advantages f32[P,G] or f32[P,G,T]
+JudgeFn = Callable[[Rollout, Any, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 
 
 @flax.struct.dataclass
 class Asked:
-  """What a step is given: prompts, what rewards read, and key data u32[P,2]."""
+  """What a step is given: its number i32[], prompts, what rewards read, and key data u32[P,2]."""
 
+  step: jax.Array
   prompts: Prompts
   targets: Any
   keys: jax.Array
@@ -41,9 +40,7 @@ class Record:
 Program = Callable[[TrainState, Asked], tuple[TrainState, Record]]
 
 
-def make_grpo_program(
-  rollout: RolloutFn, score: ScoreFn, advantages: AdvantagesFn, step: StepFn
-) -> Program:
+def make_grpo_program(rollout: RolloutFn, judge: JudgeFn, step: StepFn) -> Program:
   """Builds the pure function (TrainState, Asked of n steps) -> (TrainState, Records of n steps).
 
   Every leaf of what is asked, and of the records, has a leading axis of n steps. Each step is what
@@ -51,16 +48,15 @@ def make_grpo_program(
 
   Args:
     rollout: as `make_rollout` gives it, of key data.
-    score, advantages: pure functions.
+    judge: a pure function.
     step: as `make_grpo_step` gives it.
   """
 
   def one(state: TrainState, asked: Asked) -> tuple[TrainState, Record]:
     answers = rollout(state.params, asked.prompts, jax.random.wrap_key_data(asked.keys))
-    total, parts = score(answers, asked.targets)
-    worth = advantages(total, parts, answers.mask)
-    state, metrics = step(state, Batch(answers, total, worth))
-    return state, Record(answers, total, parts, jnp.asarray(worth), metrics)
+    total, parts, advantages = judge(answers, asked.targets, asked.step)
+    state, metrics = step(state, Batch(answers, total, advantages))
+    return state, Record(answers, total, parts, advantages, metrics)
 
   def program(state: TrainState, asked: Asked) -> tuple[TrainState, Record]:
     return jax.lax.scan(one, state, asked)
