@@ -20,6 +20,9 @@ _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the resolved config and 
 _PROFILE = flags.DEFINE_string(
   "profile", "", "START:STOP: write a profiler trace of these steps into WORKDIR/profile."
 )
+_STAGES = flags.DEFINE_list(
+  "stages", [], "Run only these stages of the experiment, as in sft,grpo."
+)
 flags.mark_flag_as_required("config")
 
 
@@ -28,7 +31,7 @@ def main(_: list[str]) -> None:
   if _DESCRIBE.value:
     launch.describe(_CONFIG.value)
   else:
-    launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value)
+    launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value)
 
 
 def console_main() -> None:

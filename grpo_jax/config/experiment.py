@@ -66,7 +66,22 @@ class Experiment(Config):
         for name, tokens in longest.items()
         if tokens >= context
       ]
-    return problems + self._program_problems()
+    return problems + self._program_problems() + self._switch_problems()
+
+  def _switch_problems(self) -> list[str]:
+    """What a stage would keep, where there is nothing to keep."""
+    problems, referring = [], False
+    for index, (name, stage) in enumerate(self.stages.items()):
+      path = f"stages.{name}.switch"
+      own = isinstance(stage, GRPO) and stage.loss.kl_coefficient > 0
+      if stage.switch.moments == "keep" and index == 0:
+        problems.append(f"{path}.moments='keep' in the first stage, which has none before it")
+      if stage.switch.reference == "keep" and not (own and referring):
+        problems.append(
+          f"{path}.reference='keep' needs loss.kl_coefficient above 0 here and in a stage before"
+        )
+      referring |= own
+    return problems
 
   def _program_problems(self) -> list[str]:
     """Programs of several steps end where something is done between them, on one device."""

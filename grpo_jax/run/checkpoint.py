@@ -1,6 +1,7 @@
 """Checkpoints: Orbax, asynchronous; the newest few and the best by held-out score are kept."""
 
 import os
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -46,9 +47,16 @@ class Checkpointer:
     """The state of checkpoint `number`; `like` has its shapes and types."""
     return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
-  def reference(self, stage: str, params: Params) -> Params:
-    """The reference policy of a stage: `params` as the stage started, also after a resume."""
-    path = os.path.join(self._workdir, "reference", stage)
+  def saved(self, number: int) -> dict[str, Any]:
+    """Checkpoint `number` as nested dicts of NumPy arrays, whatever kind of stage it is of."""
+    return self._manager.restore(number, args=ocp.args.StandardRestore())
+
+  def pinned(self, what: str, stage: str, params: Params) -> Params:
+    """`params` as they were when `stage` first asked for them, in WORKDIR/what/stage.
+
+    A resumed run has other parameters by then, and gets those of the first time.
+    """
+    path = os.path.join(self._workdir, what, stage)
     with ocp.StandardCheckpointer() as checkpointer:
       if os.path.exists(path):
         return checkpointer.restore(path, jax.tree.map(ocp.utils.to_shape_dtype_struct, params))

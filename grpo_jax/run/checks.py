@@ -1,8 +1,10 @@
 """What can be refused of a whole experiment as soon as its model and devices are known."""
 
-from grpo_jax.config import GRPO, ConfigError, Experiment
+from collections.abc import Sequence
+
+from grpo_jax.config import GRPO, ConfigError, Experiment, RewardModel
 from grpo_jax.parallel import Devices, check_divisible
-from grpo_jax.rewards import REWARDS, ArrayReward, resolve
+from grpo_jax.rewards import REWARDS, ArrayReward, is_learned, resolve
 
 
 def check_context(experiment: Experiment, context: int) -> None:
@@ -13,15 +15,27 @@ def check_context(experiment: Experiment, context: int) -> None:
   """
   lengths = {"evaluation.max_tokens": experiment.evaluation.max_tokens}
   for name, stage in experiment.stages.items():
-    if isinstance(stage, GRPO):
-      lengths[f"stages.{name}.rollout.max_tokens"] = stage.rollout.max_tokens
-    else:
-      lengths[f"stages.{name}.max_tokens"] = stage.max_tokens
+    tokens, field = stage.longest
+    lengths[f"stages.{name}.{field}"] = tokens
   for name, tokens in lengths.items():
     if tokens >= context:
       raise ConfigError(
         f"config.{name}={tokens}: the model's context is {context}, with the prompt"
       )
+
+
+def check_chosen(experiment: Experiment, chosen: Sequence[str]) -> None:
+  """Refuses --stages that are not there, or not in their order.
+
+  Raises:
+    ConfigError: names them.
+  """
+  names = list(experiment.stages)
+  places = [names.index(name) if name in names else -1 for name in chosen]
+  if -1 in places or places != sorted(set(places)):
+    raise ConfigError(
+      f"--stages={','.join(chosen)}: must be some of {','.join(names)}, in this order"
+    )
 
 
 def check_batches(experiment: Experiment, devices: Devices) -> None:
@@ -31,10 +45,7 @@ def check_batches(experiment: Experiment, devices: Devices) -> None:
     ConfigError: names the fields.
   """
   for name, stage in experiment.stages.items():
-    if isinstance(stage, GRPO):
-      size, what = stage.rollout.prompts // stage.minibatches, "rollout.prompts / minibatches"
-    else:
-      size, what = stage.batch_size, "batch_size"
+    size, what = stage.batch
     check_divisible(devices, size, stage.optimizer.micro_batches, f"config.stages.{name}.{what}")
 
 
@@ -44,19 +55,30 @@ def check_rewards(experiment: Experiment) -> None:
   Raises:
     ConfigError: names the reward and the field.
   """
-  name = experiment.evaluation.reward
-  if isinstance(resolve(name), ArrayReward):
-    raise ConfigError(
-      f"config.evaluation.reward={name!r} is a reward in JAX: evaluation reads texts, use one of"
-      f" {', '.join(REWARDS)}, or 'file.py:function'"
-    )
+  for name in (experiment.evaluation.reward, *experiment.evaluation.scores):
+    if is_learned(name) or isinstance(resolve(name), ArrayReward):
+      raise ConfigError(
+        f"config.evaluation: {name!r} reads arrays, and evaluation has texts: use one of"
+        f" {', '.join(REWARDS)}, or 'file.py:function'"
+      )
+  trained: list[str] = []
   for stage_name, stage in experiment.stages.items():
-    if not isinstance(stage, GRPO):
-      continue
-    for name in stage.rewards:
-      in_jax = isinstance(resolve(name), ArrayReward)
-      if stage.steps_per_program > 1 and not in_jax:
-        raise ConfigError(
-          f"config.stages.{stage_name}.rewards: {name!r} reads texts, and"
-          f" steps_per_program={stage.steps_per_program} needs rewards in JAX, as 'solution' is"
-        )
+    if isinstance(stage, RewardModel):
+      trained.append(f"stage:{stage_name}")
+    if isinstance(stage, GRPO):
+      _check_stage_rewards(f"config.stages.{stage_name}", stage, trained)
+
+
+def _check_stage_rewards(path: str, stage: GRPO, trained: list[str]) -> None:
+  for name in stage.rewards:
+    if name.startswith("stage:") and name not in trained:
+      known = ", ".join(trained) or "none"
+      raise ConfigError(
+        f"{path}.rewards: {name!r} must be a RewardModel stage before this one; there are: {known}"
+      )
+    in_jax = not is_learned(name) and isinstance(resolve(name), ArrayReward)
+    if stage.steps_per_program > 1 and not in_jax:
+      raise ConfigError(
+        f"{path}.rewards: {name!r} is not in JAX, as 'solution' is, and"
+        f" steps_per_program={stage.steps_per_program} needs it to be"
+      )

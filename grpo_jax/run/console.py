@@ -3,7 +3,8 @@
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # Escape sequences, control characters, breaks and turns of the line, which a model can write and a
 # terminal would obey.
@@ -74,9 +75,39 @@ def sample_block(
   return "\n".join(lines)
 
 
-def evaluation_line(stage: str, step: int, accuracy: float, problems: int) -> str:
-  """Held-out accuracy."""
-  return f"{stage} after step {step}: held-out accuracy {accuracy:.3f} on {problems} problems"
+def evaluation_line(stage: str, step: int, figures: Mapping[str, float]) -> str:
+  """Held-out figures: accuracy on how many problems, and what else there is."""
+  parts = []
+  if "eval/accuracy" in figures:
+    problems = int(figures["eval/problems"])
+    parts.append(f"held-out accuracy {figures['eval/accuracy']:.3f} on {problems} problems")
+  parts += [
+    f"{name.removeprefix('eval/')} {_column(value, 0, '.3f')}"
+    for name, value in figures.items()
+    if name not in _BESIDE_ACCURACY
+  ]
+  return f"{stage} after step {step}: {', '.join(parts)}"
+
+
+_BESIDE_ACCURACY = {
+  f"eval/{name}" for name in ("accuracy", "problems", "length", "truncated", "unscored")
+}
+
+
+def stage_table(evaluations: Sequence[Mapping[str, Any]], scores: Sequence[str]) -> str:
+  """Held-out scores before all stages and after each: a line a stage."""
+  names = [f"eval/{name}" for name in ("accuracy", *scores)]
+  last = {("start" if line["step"] == 0 else line["stage"]): line for line in evaluations}
+  width = max(len(stage) for stage in last)
+  lines = ["", " " * (width + 8) + "  ".join(name.removeprefix("eval/") for name in names)]
+  for stage, line in last.items():
+    cells = [
+      f"{math.nan if line.get(name) is None else line[name]:>{len(name) - len('eval/')}.3f}"
+      for name in names
+    ]
+    when = "     " if stage == "start" else "after"
+    lines.append(f"{when} {stage:<{width}}  " + "  ".join(cells))
+  return "\n".join(lines)
 
 
 def closing(workdir: str, before: float, after: float, picture: str | None) -> str:

@@ -28,8 +28,9 @@ def make_evaluate(
 ) -> Evaluate:
   """Builds params -> eval/accuracy, the share of examples whose greedy answer scores 1.
 
-  Also eval/NAME, the mean of each of config.scores over the answers that it can score; eval/problems, eval/length (tokens), eval/truncated (share cut by max_tokens) and
-  eval/unscored (share that the reward could not score, counted as wrong).
+  Also eval/NAME, the mean of each of config.scores over the answers that it can score;
+  eval/problems, eval/length (tokens), eval/truncated (share cut by max_tokens) and eval/unscored
+  (share that the reward could not score, counted as wrong).
 
   Raises, when it is called:
     RuntimeError: the reward could score none of the answers.

@@ -2,15 +2,11 @@
 
 import os
 
-import jax
-
 from grpo_jax import weights
-from grpo_jax.config import ConfigError, Experiment, check
-from grpo_jax.optimizer import make_optimizer
+from grpo_jax.config import ConfigError, Experiment, RewardModel, check
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.loop import position
 from grpo_jax.run.policy import load_policy
-from grpo_jax.steps.update import init_state
 
 
 def export(experiment: Experiment, workdir: str, out: str, number: int | None = None) -> int:
@@ -38,9 +34,11 @@ def export(experiment: Experiment, workdir: str, out: str, number: int | None = 
   if number not in known:
     raise ConfigError(f"{workdir} has no checkpoint {number}: there are {known}")
   policy = load_policy(experiment)
-  stage = list(experiment.stages.values())[position(experiment, number)[0]]
-  optimizer = make_optimizer(stage.optimizer)
-  like = jax.eval_shape(lambda: init_state(policy.params, optimizer))
-  params = checkpoints.restore(number, like).params
+  name, stage = list(experiment.stages.items())[position(experiment, number)[0]]
+  if isinstance(stage, RewardModel):  # its checkpoints are of the reward model
+    params = checkpoints.pinned("policy", name, policy.params)
+  else:
+    params = checkpoints.saved(number)["params"]
+    params = params.get("policy", params)  # beside a critic
   weights.save(out, policy.network.architecture, params, policy.tokenizer)
   return number

@@ -31,15 +31,17 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     _stop(_unknown_override(argv) or f"a flag cannot be read: {said} (--helpshort lists them)")
 
 
-def train(experiment: Experiment, workdir: str | None, profile: str = "") -> None:
-  """Runs or resumes the experiment in `workdir`; `profile` as in `run.loop.run`."""
+def train(
+  experiment: Experiment, workdir: str | None, profile: str = "", stages: Sequence[str] = ()
+) -> None:
+  """Runs or resumes the experiment in `workdir`; `profile` and `stages` as in `run.loop.run`."""
   if not workdir:
     _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
   _keep_compiled()
   from grpo_jax.run.loop import run
 
   try:
-    _in_one_line(lambda: run(experiment, str(workdir), say=_say, profile=profile))
+    _in_one_line(lambda: run(experiment, str(workdir), say=_say, profile=profile, stages=stages))
   except KeyboardInterrupt:
     _stop(f"stopped; the same command resumes {workdir} from its newest checkpoint", code=130)
 

@@ -12,8 +12,8 @@ from grpo_jax.rewards import ArrayReward, Solutions, is_learned, resolve, score
 from grpo_jax.rollout import RolloutFn, make_rollout
 from grpo_jax.run.answers import Answers
 from grpo_jax.run.batches import answer_texts, prompt_batch, solution_batch
-from grpo_jax.run.learned import make_learned_reward
 from grpo_jax.run.keys import prompt_keys, seeded
+from grpo_jax.run.learned import make_learned_reward
 from grpo_jax.run.stage import Setting
 from grpo_jax.tasks import Example
 from grpo_jax.types import Params
@@ -76,9 +76,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
     arrays = (result, solutions(setting, stage, asked) if in_jax else None)
     fields = [example.fields for example in asked]
     questions = [example.question for example in asked]
-    scores = score(
-      stage.rewards, questions, texts, fields, step=step, arrays=arrays, models=models
-    )
+    scores = score(stage.rewards, questions, texts, fields, step=step, arrays=arrays, models=models)
     check_scores(stage, scores.total, asked[0])
     times.append(time.monotonic())
     return Answers(asked, result, texts, scores, np.diff(times))

@@ -46,7 +46,14 @@ class Writer:
 
   def samples(self, stage: str) -> Iterator[dict[str, Any]]:
     """The records of a stage that are written already: none, unless the run was resumed."""
-    with open(self._files["samples"].name, encoding="utf-8") as file:
+    return self._written("samples", stage)
+
+  def metrics(self, stage: str) -> Iterator[dict[str, Any]]:
+    """The lines of a stage that are written already."""
+    return self._written("metrics", stage)
+
+  def _written(self, name: str, stage: str) -> Iterator[dict[str, Any]]:
+    with open(self._files[name].name, encoding="utf-8") as file:
       records = map(json.loads, file)
       yield from (record for record in records if record["stage"] == stage)
 
