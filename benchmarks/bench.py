@@ -104,8 +104,8 @@ def _run(command: list[str], limit: int) -> dict:
     )
   except subprocess.TimeoutExpired:
     return {"given_up": f"given up after {limit} s"}
-  if done.returncode == -signal.SIGKILL:
-    return {"given_up": "killed: out of memory"}
+  if done.returncode == -signal.SIGKILL or "RESOURCE_EXHAUSTED" in done.stderr:
+    return {"given_up": "out of memory"}
   if done.returncode:
     raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
   return json.loads(done.stdout.strip().splitlines()[-1])

@@ -31,7 +31,8 @@ def main(workload: str, model: str) -> None:
   work, count = WORKLOADS[workload], WORKLOADS[workload].steps
   mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("fsdp", "tp"))
   cluster = _Timed(
-    actor=_policy(model, mesh, work.remat),
+    # In parts, because memory is short: then also without the layers' activations.
+    actor=_policy(model, mesh, work.remat or work.peer_parts > 1),
     tokenizer=_Numbers(),
     cluster_config=_arguments(work, count + 1, mesh),
   )

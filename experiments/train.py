@@ -20,9 +20,7 @@ _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the resolved config and 
 _PROFILE = flags.DEFINE_string(
   "profile", "", "START:STOP: write a profiler trace of these steps into WORKDIR/profile."
 )
-_STAGES = flags.DEFINE_list(
-  "stages", [], "Run only these stages of the experiment, as in sft,grpo."
-)
+_STAGES = flags.DEFINE_list("stages", [], "Run only these stages, as in sft,grpo.")
 flags.mark_flag_as_required("config")
 
 

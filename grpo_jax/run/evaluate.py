@@ -62,13 +62,15 @@ def make_evaluate(
       lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
       finished += np.asarray(answers.finished)[: len(part), 0].tolist()
     scores = score({config.reward: 1.0}, questions, texts, fields).total
-    parts = {name: score({name: 1.0}, questions, texts, fields).total for name in config.scores}
+    means = {
+      name: _mean(score({name: 1.0}, questions, texts, fields).total) for name in config.scores
+    }
     if np.isnan(scores).all():
       raise RuntimeError(
         f"config.evaluation.reward={config.reward!r} could score none of {len(examples)} held-out"
         f" answers (NaN), the first to {questions[0][:60]!r}: does it fit the task's answers?"
       )
-    return {f"eval/{name}": _mean(part) for name, part in parts.items()} | {
+    return {f"eval/{name}": mean for name, mean in means.items()} | {
       "eval/accuracy": float(np.mean(scores >= 1)),
       "eval/unscored": float(np.isnan(scores).mean()),
       "eval/problems": float(len(examples)),

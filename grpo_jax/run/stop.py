@@ -15,12 +15,14 @@ def is_over(stop: Stop, values: Sequence[float]) -> bool:
   """
   sign = -1 if stop.lower else 1
   scores = [sign * value for value in values]
-  if stop.held and len(scores) >= stop.held:
-    if all(score >= sign * stop.score for score in scores[-stop.held :]):
-      return True
-  return bool(stop.patience and scores) and len(scores) - 1 - _best(scores) >= stop.patience
+  newest = scores[-stop.held :]
+  held = len(newest) == stop.held > 0 and all(score >= sign * stop.score for score in newest)
+  tired = stop.patience > 0 and len(scores) - 1 - _best(scores) >= stop.patience
+  return held or tired
 
 
 def _best(scores: Sequence[float]) -> int:
   """Where the best stands, the first of equals; a NaN is never the best."""
-  return max(range(len(scores)), key=lambda at: (scores[at] == scores[at], scores[at], -at))
+  return max(
+    range(len(scores)), default=0, key=lambda at: (scores[at] == scores[at], scores[at], -at)
+  )
