@@ -1,0 +1,203 @@
+"""Stages as config: where they end, what they take over, and running a part of them."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+
+from grpo_jax import config
+from grpo_jax.run import loop
+from grpo_jax.run.checkpoint import Checkpointer
+
+_QUICK = {"lr": 1e-2, "min_lr": 1e-2}
+
+
+def _grpo(**fields) -> config.GRPO:
+  sizes = config.Rollout(prompts=4, group_size=4, max_tokens=3)
+  fields = {"steps": 3, "rewards": {"random": 1.0}} | fields
+  return config.GRPO(rollout=sizes, optimizer=config.Optimizer(**_QUICK), **fields)
+
+
+def _sft(**fields) -> config.SFT:
+  fields = {"steps": 3} | fields
+  return config.SFT(batch_size=8, max_tokens=3, optimizer=config.Optimizer(**_QUICK), **fields)
+
+
+def experiment(stages, **evaluation) -> config.Experiment:
+  shape = {"hidden_size": 8, "layers": 1, "heads": 1, "kv_heads": 1, "head_size": 8, "ffn_size": 8}
+  return config.Experiment(
+    model=config.Model(
+      tokenizer="characters", architecture=config.Architecture(context_length=16, **shape)
+    ),
+    task=config.Addition(low=0, high=9, question="{a}+{b}="),
+    evaluation=config.Evaluation(problems=8, max_tokens=3, **evaluation),
+    stages=stages,
+  )
+
+
+def run(stages, workdir, chosen=(), **evaluation):
+  said = []
+  loop.run(experiment(stages, **evaluation), str(workdir), say=said.append, stages=chosen)
+  return "\n".join(said)
+
+
+def lines(workdir):
+  with open(os.path.join(workdir, "metrics.jsonl"), encoding="utf-8") as file:
+    return [json.loads(line) for line in file]
+
+
+def places(workdir):
+  return [(line["stage"], line["step"]) for line in lines(workdir) if "train/lr" in line]
+
+
+def params(workdir):
+  checkpoints = Checkpointer(str(workdir), config.Checkpoint())
+  saved = checkpoints.saved(checkpoints.latest())
+  checkpoints.close()
+  return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(saved["params"])])
+
+
+_TIRED = config.Stop(patience=1)  # accuracy stays 0: the second evaluation is no better
+
+
+def test_a_stage_that_stops_early_hands_over_to_the_next(tmp_path):
+  said = run({"sft": _sft(steps=9, stop=_TIRED), "grpo": _grpo()}, tmp_path, every=2)
+  assert places(tmp_path) == [("sft", n) for n in (1, 2)] + [("grpo", n) for n in (1, 2, 3)]
+  assert "sft: ends after step 2 of 9" in said
+
+
+def test_a_run_killed_after_a_stage_stopped_goes_on_in_the_next(tmp_path):
+  """The stop is not a file of its own: it is read from the evaluations that are written."""
+  stages = {"sft": _sft(steps=9, stop=_TIRED), "grpo": _grpo()}
+  run(stages, tmp_path / "whole", every=2)
+
+  class KilledError(Exception):
+    pass
+
+  def kill(line):
+    if line.startswith("sft: ends"):
+      raise KilledError
+
+  with pytest.raises(KilledError):
+    loop.run(experiment(stages, every=2), str(tmp_path / "parts"), say=kill)
+  assert places(tmp_path / "parts") == [("sft", 1), ("sft", 2)]
+  run(stages, tmp_path / "parts", every=2)
+  assert places(tmp_path / "parts") == places(tmp_path / "whole")
+  np.testing.assert_array_equal(params(tmp_path / "parts"), params(tmp_path / "whole"))
+
+
+def test_stages_run_one_by_one_are_the_whole_run(tmp_path):
+  stages = {"sft": _sft(), "grpo": _grpo(), "more": _grpo()}
+  run(stages, tmp_path / "whole")
+  for chosen in (["sft"], ["grpo", "more"]):
+    run(stages, tmp_path / "parts", chosen)
+  assert places(tmp_path / "parts") == places(tmp_path / "whole")
+  np.testing.assert_array_equal(params(tmp_path / "parts"), params(tmp_path / "whole"))
+
+
+def test_a_stage_alone_starts_from_the_model(tmp_path):
+  stages = {"sft": _sft(), "grpo": _grpo()}
+  run(stages, tmp_path, ["grpo"])
+  assert {stage for stage, _ in places(tmp_path)} == {"grpo"}
+
+
+def test_a_stage_is_not_left_before_its_end(tmp_path):
+  stages = {"sft": _sft(), "grpo": _grpo()}
+
+  def kill(line):
+    if line.startswith("sft after step 2"):
+      raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    loop.run(experiment(stages, every=1), str(tmp_path), say=kill)
+  with pytest.raises(config.ConfigError, match="stage 'sft' is at step 1 of 3: name it too"):
+    run(stages, tmp_path, ["grpo"], every=1)
+
+
+@pytest.mark.parametrize("chosen", [["ppo"], ["grpo", "sft"], ["sft", "sft"]])
+def test_stages_that_are_not_there_or_out_of_order_are_refused(chosen, tmp_path):
+  with pytest.raises(config.ConfigError, match="must be some of sft,grpo, in this order"):
+    run({"sft": _sft(), "grpo": _grpo()}, tmp_path, chosen)
+  assert not os.listdir(tmp_path)
+
+
+def test_kept_moments_make_another_run_of_the_same_lengths(tmp_path):
+  for moments in ("fresh", "keep"):
+    more = _grpo(switch=config.Switch(moments=moments))
+    run({"grpo": _grpo(), "more": more}, tmp_path / moments)
+  assert places(tmp_path / "fresh") == places(tmp_path / "keep")
+  assert not np.array_equal(params(tmp_path / "fresh"), params(tmp_path / "keep"))
+
+
+def test_moments_kept_by_one_long_stage_and_by_two_are_the_same(tmp_path):
+  """With a constant rate and the same data, cutting a stage in two changes nothing but keys."""
+  flat = config.Optimizer(lr=1e-2, min_lr=0.0, schedule="constant")
+  two = {"a": _sft(), "b": _sft(switch=config.Switch(moments="keep"))}
+  for stage in two.values():
+    stage.optimizer = flat
+  one = {"a": _sft(steps=6)}
+  one["a"].optimizer = flat
+  run(two, tmp_path / "two")
+  run(one, tmp_path / "one")
+  np.testing.assert_array_equal(params(tmp_path / "two"), params(tmp_path / "one"))
+
+
+def test_moments_of_another_optimizer_cannot_be_kept(tmp_path):
+  other = _grpo(switch=config.Switch(moments="keep"))
+  other.optimizer = config.Optimizer(**_QUICK, max_grad_norm=0.0)
+  with pytest.raises(config.ConfigError, match="an optimiser of another kind"):
+    run({"sft": _sft(), "grpo": other}, tmp_path)
+
+
+def test_a_kept_reference_is_the_first_policy_of_the_stage_before(tmp_path):
+  """Against a reference of its own the KL of a stage's first step is 0."""
+  first = {}
+  for reference in ("fresh", "keep"):
+    loss = config.LossConfig(kl_coefficient=0.1)
+    more = _grpo(loss=loss, switch=config.Switch(reference=reference))
+    run({"grpo": _grpo(loss=loss), "more": more}, tmp_path / reference)
+    first[reference] = next(
+      line["policy/kl_ref"]
+      for line in lines(tmp_path / reference)
+      if line["stage"] == "more" and "policy/kl_ref" in line
+    )
+  assert first["fresh"] == pytest.approx(0, abs=1e-9)
+  assert first["keep"] > 1e-6
+
+
+@pytest.mark.parametrize(
+  ("stages", "said"),
+  [
+    ({"grpo": _grpo(switch=config.Switch(moments="keep"))}, "in the first stage"),
+    (
+      {"sft": _sft(), "grpo": _grpo(switch=config.Switch(reference="keep"))},
+      "needs loss.kl_coefficient above 0 here and in a stage before",
+    ),
+  ],
+)
+def test_nothing_is_kept_where_there_is_nothing(stages, said):
+  with pytest.raises(config.ConfigError, match=said):
+    config.check(experiment(stages))
+
+
+def test_a_stop_by_a_figure_that_is_not_there_names_those_that_are(tmp_path):
+  stop = config.Stop(figure="eval/acuracy", patience=1)
+  with pytest.raises(config.ConfigError, match="is not evaluated: eval/accuracy"):
+    run({"sft": _sft(stop=stop)}, tmp_path)
+
+
+def test_a_stage_has_a_task_of_its_own(tmp_path):
+  own = config.Addition(low=0, high=9, question="{b}+{a}=")
+  for name, task in (("shared", None), ("own", own)):
+    run({"sft": _sft(task=task)}, tmp_path / name)
+  assert not np.array_equal(params(tmp_path / "shared"), params(tmp_path / "own"))
+
+
+def test_scores_are_told_beside_the_accuracy_and_in_the_last_table(tmp_path):
+  said = run({"sft": _sft(), "grpo": _grpo()}, tmp_path, scores=("closeness", "exact"))
+  evaluated = [line for line in lines(tmp_path) if "eval/accuracy" in line]
+  assert all({"eval/closeness", "eval/exact"} <= line.keys() for line in evaluated)
+  rows = [line.split() for line in said.splitlines() if line.startswith(("after", "      start"))]
+  assert [row[:-3] for row in rows] == [["start"], ["after", "sft"], ["after", "grpo"]]
