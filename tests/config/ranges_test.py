@@ -99,6 +99,21 @@ RANGES = {
     "top_p": ([1e-6, 0.9, 1.0], [0.0, 1.001, -0.1]),
     "min_p": _FRACTION_BELOW_1,
   },
+  config.Stop: {"held": _COUNT_OR_OFF, "patience": _COUNT_OR_OFF, "score": ([-1.0, 0.5], [])},
+  config.Switch: {
+    "moments": (["fresh", "keep"], ["reset", ""]),
+    "reference": (["fresh", "keep"], ["none", ""]),
+  },
+  config.Term: {
+    "weight": ([-1.0, 0.0, 2.0], []),
+    "schedule": (["constant", "step"], ["exponential", ""]),
+    "end_weight": ([-1.0, 0.0, 2.0], []),
+    "start": _COUNT_OR_OFF,
+    "end": ([0], [-1]),
+    "gate_how": (["met", "multiply"], ["and", ""]),
+    "gate_at": ([-1.0, 0.5], []),
+    "unscored": (["drop", "zero"], ["nan", ""]),
+  },
   config.SFT: {"steps": _COUNT, "batch_size": _COUNT, "max_tokens": _COUNT},
   config.GRPO: {
     "steps": _COUNT,
@@ -135,11 +150,15 @@ _BESIDE_FIELD = {
   (config.LossConfig, "sampler_floor"): {"sampler_correction": "icepop"},
   (config.LossConfig, "sampler_cap"): {"sampler_correction": "truncate"},
   (config.LossConfig, "sampler_sequence_cap"): {"sampler_correction": "sequence_mask"},
+  (config.Term, "end_weight"): {"schedule": "step"},
+  (config.Term, "start"): {"schedule": "step"},
+  (config.Term, "gate_how"): {"gate": "other"},
+  (config.Term, "gate_at"): {"gate": "other"},
   (config.Selection, "rounds"): {"no_signal": "refill"},
 }
 # Free text, which no range can bound.
 _FREE_TEXT = {"weights", "question", "system", "train", "held_out", "answer", "answer_marker"}
-_FREE_TEXT |= {"reward"}  # a name that rewards.resolve checks
+_FREE_TEXT |= {"reward", "gate", "figure"}  # names that are looked up
 
 
 def _made(kind, name, value):
@@ -186,7 +205,7 @@ def test_the_table_has_every_field():
   """A field without a range is how an impossible value reaches a compiled program."""
   for name in config.__all__:
     kind = getattr(config, name)
-    if not dataclasses.is_dataclass(kind) or kind is config.AlgorithmConfig:
+    if not dataclasses.is_dataclass(kind) or kind in (config.AlgorithmConfig, config.Stage):
       continue
     for field in dataclasses.fields(kind):
       plain = field.type in (int, float, str, "int", "float", "str")

@@ -44,9 +44,15 @@ def test_rewards_of_all_stages_and_of_the_evaluation_are_looked_up():
 def test_a_reward_of_the_other_kind_is_refused():
   bad = _two_stages()
   bad.evaluation.reward = "solution"
-  with pytest.raises(config.ConfigError, match=r"evaluation\.reward='solution' is a reward in JAX"):
+  with pytest.raises(config.ConfigError, match=r"evaluation: 'solution' reads arrays"):
     check_rewards(bad)
   rewards = {"solution": 1.0, "number": 1.0}
-  with pytest.raises(config.ConfigError, match=r"stages\.grpo\.rewards: 'number' reads texts"):
+  with pytest.raises(config.ConfigError, match=r"stages\.grpo\.rewards: 'number' is not in JAX"):
     check_rewards(_two_stages(rewards=rewards, steps_per_program=10))
   check_rewards(_two_stages(rewards={"solution": 1.0}, steps_per_program=10))
+
+
+@pytest.mark.parametrize("name", ["stage:grpo", "stage:rm"])
+def test_a_learned_reward_needs_its_stage_before(name):
+  with pytest.raises(config.ConfigError, match="must be a RewardModel stage before this one"):
+    check_rewards(_two_stages(rewards={name: 1.0}))

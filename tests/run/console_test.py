@@ -136,5 +136,26 @@ def test_the_end_says_how_it_went_and_where_it_is():
   assert "tensorboard --logdir runs/a" in text
   assert "--logdir 'my runs/a'" in console.closing("my runs/a", 0.1, 0.9, None)
   assert "learning curve" not in console.closing("runs/a", 0.1, 0.9, None)
-  line = console.evaluation_line("grpo", 20, 0.5, 200)
-  assert line == "grpo after step 20: held-out accuracy 0.500 on 200 problems"
+
+
+def test_an_evaluation_on_a_line():
+  figures = {"eval/accuracy": 0.5, "eval/problems": 200.0, "eval/length": 3.0, "eval/safe": 0.25}
+  line = console.evaluation_line("grpo", 20, figures)
+  assert line == "grpo after step 20: held-out accuracy 0.500 on 200 problems, safe 0.250"
+  only = console.evaluation_line("rm", 5, {"eval/reward_margin": float("nan")})
+  assert only == "rm after step 5: reward_margin -"
+
+
+def test_scores_after_each_stage_are_a_table():
+  evaluations = [
+    {"stage": "sft", "step": 0, "eval/accuracy": 0.0, "eval/safe": None},
+    {"stage": "sft", "step": 5, "eval/accuracy": 0.25, "eval/safe": 0.5},
+    {"stage": "sft", "step": 9, "eval/accuracy": 0.5, "eval/safe": 1.0},
+    {"stage": "grpo", "step": 4, "eval/accuracy": 0.75, "eval/safe": 1.0},
+  ]
+  assert console.stage_table(evaluations, ["safe"]).splitlines()[1:] == [
+    "             accuracy   safe",
+    "      start     0.000    nan",
+    "after sft       0.500  1.000",
+    "after grpo      0.750  1.000",
+  ]

@@ -161,6 +161,7 @@ def test_no_field_is_left_out():
   """Of the parts that have tests of their own only the names are looked at."""
   elsewhere = {"optimizer", "grouping", "shaping", "loss"}
   own = {"selection", "rollout", "strict", "steps_per_program"}
+  elsewhere |= {"task", "stop", "switch"}  # tests/run/stages_test.py
   assert {n for n in FIELDS if "." not in n} == _names(config.GRPO) - elsewhere - own
   assert {n.removeprefix("rollout.") for n in FIELDS if "rollout." in n} == _names(config.Rollout)
   assert _names(config.Selection) == {"no_signal", "rounds", "retire_at"}

@@ -12,8 +12,10 @@ from grpo_jax.rewards import Scores
 from grpo_jax.run.answers import Answers
 from grpo_jax.run.figures import (
   answer_figures,
+  correlation,
   group_figures,
   memory_figures,
+  reward_figures,
   sample_records,
   time_figures,
 )
@@ -25,7 +27,8 @@ _NAN = math.nan
 
 def _scores(total, **parts):
   arrays = {name: np.asarray(part, np.float32) for name, part in parts.items()}
-  return Scores(np.asarray(total, np.float32), arrays, 0)
+  counted = np.stack(list(arrays.values())) if arrays else np.zeros((0, *np.shape(total)))
+  return Scores(np.asarray(total, np.float32), arrays, counted, np.ones(len(arrays)), 0)
 
 
 def _rollout(lengths, T=4, finished=None, logprob=-0.5):
@@ -53,6 +56,9 @@ def test_figures_by_hand():
     "reward/unscored": 0.0,
     "reward/number": 0.25,
     "reward/format": 0.5,
+    "reward/number/weighted": 0.25,
+    "reward/format/weighted": 0.5,
+    "reward/correlation/number/format": pytest.approx(-1 / math.sqrt(3)),
     "length/mean": 2.5,
     "length/max": 4.0,
     "length/truncated": 0.25,
@@ -139,3 +145,24 @@ def test_peak_memory_grows_with_what_is_held():
   after = memory_figures()["memory/peak_gb"]
   assert 0.05 < before <= after < 1000
   assert after > 0.2
+
+
+def test_several_rewards_tell_what_each_adds_and_how_they_go_together():
+  a, b = np.array([[0.0, 1.0], [1.0, np.nan]]), np.array([[2.0, 1.0], [1.0, 5.0]])
+  scores = _scores(2 * a - b, a=a, b=b)
+  scores = dataclasses.replace(scores, weights=np.array([2.0, -1.0]))
+  found = reward_figures(scores)
+  assert found["reward/a"] == pytest.approx(2 / 3)
+  assert found["reward/a/weighted"] == pytest.approx(4 / 3)
+  assert found["reward/b/weighted"] == pytest.approx(-9 / 4)
+  # Of (0, 2), (1, 1), (1, 1): one falls as the other rises.
+  assert found["reward/correlation/a/b"] == pytest.approx(-1)
+
+
+def test_one_reward_is_told_once():
+  assert list(reward_figures(_scores([[1.0]], number=np.ones((1, 1))))) == ["reward/number"]
+
+
+@pytest.mark.parametrize("other", [np.ones((1, 3)), np.full((1, 3), np.nan)])
+def test_a_constant_correlates_with_nothing(other):
+  assert np.isnan(correlation(np.array([[1.0, 2.0, 3.0]]), other))
