@@ -42,7 +42,7 @@ agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an enviro
 	.venv-trl/bin/python -m pip install -q 'torch==2.13.0' 'trl==1.16.0'
 	@touch $@
 
-bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## A step beside TRL's and Tunix's (half an hour)
+bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## W1 to W5 beside TRL and Tunix (an hour on two cores)
 	TRL_PYTHON=.venv-trl/bin/python TUNIX_PYTHON=.venv-tunix/bin/python $(RUN) -m benchmarks.bench $(ARGS)
 
 .venv-tunix/.ready:

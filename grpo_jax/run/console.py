@@ -96,17 +96,20 @@ _BESIDE_ACCURACY = {
 
 def stage_table(evaluations: Sequence[Mapping[str, Any]], scores: Sequence[str]) -> str:
   """Held-out scores before all stages and after each: a line a stage."""
-  names = [f"eval/{name}" for name in ("accuracy", *scores)]
+  names = ("accuracy", *scores)
+  widths = [max(len(name), len("0.000")) for name in names]
   last = {("start" if line["step"] == 0 else line["stage"]): line for line in evaluations}
-  width = max(len(stage) for stage in last)
-  lines = ["", " " * (width + 8) + "  ".join(name.removeprefix("eval/") for name in names)]
+  longest = max(len(stage) for stage in last)
+  head = "  ".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
+  lines = ["", " " * (len("after ") + longest + 2) + head]
   for stage, line in last.items():
+    values = [line.get(f"eval/{name}") for name in names]
     cells = [
-      f"{math.nan if line.get(name) is None else line[name]:>{len(name) - len('eval/')}.3f}"
-      for name in names
+      f"{'-' if value is None else format(value, '.3f'):>{width}}"
+      for value, width in zip(values, widths, strict=True)
     ]
     when = "     " if stage == "start" else "after"
-    lines.append(f"{when} {stage:<{width}}  " + "  ".join(cells))
+    lines.append(f"{when} {stage:<{longest}}  " + "  ".join(cells))
   return "\n".join(lines)
 
 

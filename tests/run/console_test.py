@@ -155,7 +155,7 @@ def test_scores_after_each_stage_are_a_table():
   ]
   assert console.stage_table(evaluations, ["safe"]).splitlines()[1:] == [
     "             accuracy   safe",
-    "      start     0.000    nan",
+    "      start     0.000      -",
     "after sft       0.500  1.000",
     "after grpo      0.750  1.000",
   ]
