@@ -1,0 +1,75 @@
+"""Many short runs of experiment files, each a command of its own on one core."""
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+
+# One core a run: more gain little on arrays this small.
+_ONE_CORE = {
+  "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+  "OMP_NUM_THREADS": "1",
+}
+Lines = list[dict]
+
+
+def run_all(
+  config: str, names: Iterable[str], seeds: int, root: str, *, jobs: int | None = None
+) -> dict[tuple[str, int], Lines]:
+  """metrics.jsonl of every name and seed, from ROOT/NAME-SEED; what is complete is not run again.
+
+  Args:
+    config: an experiment file whose get_config takes a name.
+    names, seeds: which, and seeds 0 to `seeds` - 1 of each.
+    root: the folder of the runs.
+    jobs: runs at one time; as many as there are cores by default.
+  """
+  runs = [(name, seed) for seed in range(seeds) for name in names]
+
+  def one(run: tuple[str, int]) -> Lines:
+    name, seed = run
+    folder = os.path.join(root, f"{name}-{seed}")
+    train(config, name, folder, f"--config.seed={seed}")
+    print(f"{name} seed {seed} is complete", flush=True)
+    return lines(folder)
+
+  with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+    return dict(zip(runs, pool.map(one, runs), strict=True))
+
+
+def train(config: str, name: str, folder: str, *flags: str) -> None:
+  """Runs what is left of a run; one that is complete ends at once, without a process."""
+  done = os.path.join(folder, "complete")
+  if os.path.exists(done):
+    return
+  command("experiments.train", f"{config}:{name}", folder, *flags)
+  with open(done, "w"):
+    pass
+
+
+def warm_start(config: str, folder: str) -> None:
+  """Runs NAME "warm_start" of the file, once, and leaves its model in FOLDER/model."""
+  train(config, "warm_start", folder)
+  if not os.path.exists(os.path.join(folder, "model", "config.json")):
+    command("experiments.export", f"{config}:warm_start", folder, f"--out={folder}/model")
+
+
+def command(module: str, config: str, folder: str, *flags: str) -> None:
+  """One command, on one core; its error ends this program."""
+  whole = [sys.executable, "-m", module, f"--config={config}", f"--workdir={folder}", *flags]
+  done = subprocess.run(whole, env=os.environ | _ONE_CORE, capture_output=True, text=True)
+  if done.returncode:
+    raise SystemExit(f"{' '.join(whole)}\n{done.stderr[-2000:]}")
+
+
+def lines(folder: str) -> Lines:
+  """metrics.jsonl of a run folder."""
+  with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
+    return [json.loads(line) for line in file]
+
+
+def curve(of: Lines, figure: str = "eval/accuracy") -> list[tuple[int, float]]:
+  """(step, figure) of the lines that have it."""
+  return [(line["step"], line[figure]) for line in of if line.get(figure) is not None]
