@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants agreement bench test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants strategies agreement bench test test-slow test-parity lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ tiny: setup  ## A small decoder from scratch: warm start, then GRPO (1 minute)
 
 variants: setup  ## Every preset with three seeds on one task: a table and a picture (an hour on two cores)
 	$(RUN) -m benchmarks.variants $(ARGS)
+
+strategies: setup  ## Staged, composite or mixed rewards: a table and a picture (20 minutes on two cores)
+	$(RUN) -m benchmarks.strategies $(ARGS)
 
 agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an environment of its own
 	TRL_PYTHON=.venv-trl/bin/python $(RUN) -m benchmarks.trl_agreement

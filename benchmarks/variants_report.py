@@ -47,7 +47,7 @@ def table(rows: Sequence[Row]) -> str:
   ]
   for row in rows:
     each = ", ".join(f"{value:.3f}" for value in row.final)
-    lines.append(f"| {row.name} | {_plus_minus(row.final, 3)} | {each} | {_steps(row.steps)} |")
+    lines.append(f"| {row.name} | {plus_minus(row.final, 3)} | {each} | {_steps(row.steps)} |")
   return "\n".join(lines)
 
 
@@ -56,10 +56,11 @@ def _steps(steps: Sequence[int | None]) -> str:
   if len(reached) < len(steps):
     each = ", ".join("never" if step is None else str(step) for step in steps)
     return f"{len(reached)} of {len(steps)} seeds ({each})"
-  return _plus_minus([float(step) for step in reached], 0)
+  return plus_minus([float(step) for step in reached], 0)
 
 
-def _plus_minus(values: Sequence[float], digits: int) -> str:
+def plus_minus(values: Sequence[float], digits: int) -> str:
+  """As 0.123 ± 0.045, see `interval`."""
   mean, half = interval(values)
   return f"{mean:.{digits}f} ± {half:.{digits}f}"
 

@@ -46,8 +46,12 @@ def make_addition(config: Addition) -> Task:
     return [_example(config, a, b) for a, b in (pairs + config.low).tolist()]
 
   def sample(seed: int, step: int, count: int) -> list[Example]:
-    pairs = draw(np.random.default_rng([seed, step]), count)
-    return [_example(config, a, b) for a, b in (pairs + config.low).tolist()]
+    rng = np.random.default_rng([seed, step])
+    pairs = draw(rng, count) + config.low
+    padded = rng.random(count) < config.padded
+    return [
+      _example(config, a, b, zero) for (a, b), zero in zip(pairs.tolist(), padded, strict=True)
+    ]
 
   return Task(sample=sample, held_out=held_out)
 
@@ -100,7 +104,8 @@ def _check_question(question: str) -> None:
     ) from error
 
 
-def _example(config: Addition, a: int, b: int) -> Example:
+def _example(config: Addition, a: int, b: int, padded: bool = False) -> Example:
   question = config.question.format(a=a, b=b)
   answer = str(a + b)
-  return Example(messages(config.system, question), {"answer": answer, "a": a, "b": b}, answer)
+  fields = {"answer": answer, "a": a, "b": b}
+  return Example(messages(config.system, question), fields, f"0{answer}" if padded else answer)

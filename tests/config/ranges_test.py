@@ -121,7 +121,11 @@ RANGES = {
     "epochs": _COUNT,
     "steps_per_program": ([1, 2, 100], [0, -1]),
   },
-  config.Addition: {"low": ([0, 98], [-1]), "high": ([11, 10**6], [0, -1])},
+  config.Addition: {
+    "padded": ([0.0, 0.5, 1.0], [-0.1, 1.1]),
+    "low": ([0, 98], [-1]),
+    "high": ([11, 10**6], [0, -1]),
+  },
   config.Evaluation: {
     "problems": _COUNT,
     "every": _COUNT_OR_OFF,

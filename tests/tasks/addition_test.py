@@ -130,3 +130,13 @@ def test_numbers_too_large_to_add_are_refused():
 def test_more_problems_than_are_held_out_are_refused():
   with pytest.raises(ConfigError, match=r"problems=200: at most 13 sums"):
     tasks.build(Addition(low=0, high=9)).held_out(200)
+
+
+def test_a_share_of_the_solutions_is_padded_and_the_questions_stay():
+  plain, mixed = (tasks.build(Addition(padded=share)) for share in (0.0, 0.4))
+  before, after = (task.sample(0, 3, 2000) for task in (plain, mixed))
+  assert [e.question for e in before] == [e.question for e in after]
+  assert not any(e.solution.startswith("0") for e in before)
+  padded = [e for e in after if e.solution == "0" + e.fields["answer"]]
+  assert 0.35 < len(padded) / 2000 < 0.45
+  assert all(e.solution in (e.fields["answer"], "0" + e.fields["answer"]) for e in after)
