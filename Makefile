@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants strategies agreement bench test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling agreement bench test test-slow test-parity lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ variants: setup  ## Every preset with three seeds on one task: a table and a pic
 
 strategies: setup  ## Staged, composite or mixed rewards: a table and a picture (20 minutes on two cores)
 	$(RUN) -m benchmarks.strategies $(ARGS)
+
+scaling: setup  ## Layers and width at fixed data: ability and cost (25 minutes on two cores)
+	$(RUN) -m benchmarks.scaling $(ARGS)
 
 agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an environment of its own
 	TRL_PYTHON=.venv-trl/bin/python $(RUN) -m benchmarks.trl_agreement
