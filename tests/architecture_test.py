@@ -10,7 +10,8 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "grpo_jax"
 # A module imports from its own level and from those before it.
 _LEVELS = [
   {"types", "config"},
-  {"sampling", "grouping", "shaping", "advantages", "losses", "schedules", "metrics", "optimizer"},
+  {"sampling", "grouping", "shaping", "advantages", "losses", "schedules", "metrics", "optimizer"}
+  | {"packing"},
   {"model", "rollout", "logprobs"},
   {"steps"},
   {"parallel"},
@@ -19,7 +20,7 @@ _LEVELS = [
 ]
 _LEVEL = {name: level for level, names in enumerate(_LEVELS) for name in names}
 _IMPURE = {"absl", "orbax", "os", "io", "sys", "time", "random", "subprocess", "logging", "pathlib"}
-_EXTRAS = {"gguf", "tokenizers", "safetensors", "jinja2", "matplotlib", "tensorboardX"}
+_EXTRAS = {"gguf", "tokenizers", "safetensors", "jinja2", "matplotlib", "tensorboardX", "pyarrow"}
 _DEVICES = re.compile(r"pmap|Mesh|sharding|shard_map|Sharding|PartitionSpec|make_mesh")
 # Programs of their own, started only where the extra is there.
 _PROGRAMS = {"weights/sandbox.py"}

@@ -11,6 +11,7 @@ from grpo_jax.config.stage import Stage, Stop, Switch
 from grpo_jax.config.stages import GRPO, SFT, Rollout
 from grpo_jax.config.task import Addition, Questions, Task
 from grpo_jax.config.term import Term, as_terms
+from grpo_jax.config.texts import ChatSFT, Pretrain, Texts
 
 __all__ = [
   "GRPO",
@@ -19,6 +20,7 @@ __all__ = [
   "Addition",
   "AlgorithmConfig",
   "Architecture",
+  "ChatSFT",
   "Checkpoint",
   "Config",
   "ConfigError",
@@ -29,6 +31,7 @@ __all__ = [
   "Model",
   "Optimizer",
   "Parallel",
+  "Pretrain",
   "Questions",
   "Rollout",
   "RopeScaling",
@@ -39,6 +42,7 @@ __all__ = [
   "Switch",
   "Task",
   "Term",
+  "Texts",
   "as_terms",
   "check",
   "freeze",

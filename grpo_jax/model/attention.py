@@ -78,6 +78,7 @@ def causal_attention(
   values: jax.Array,
   *,
   visible: jax.Array | None = None,
+  segments: jax.Array | None = None,
   prefix: tuple[jax.Array, jax.Array, jax.Array] | None = None,
 ) -> jax.Array:
   """`group_attention` of T tokens that each see those up to themselves, in blocks of queries.
@@ -89,19 +90,26 @@ def causal_attention(
   Args:
     query, keys, values, prefix: as in `group_attention`, with U = T.
     visible: bool[P,T], false on keys that no token may see (padding); all may be seen by default.
+    segments: i32[P,T], what a token belongs to: it sees no other segment's; all are one by default.
   """
   T = query.shape[4]
+  blocks = -(-T // _BLOCK)
+  if segments is not None:
+    own_segments = jnp.pad(segments, [(0, 0), (0, blocks * _BLOCK - T)])
 
   @jax.checkpoint
   def block(query: jax.Array, start: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
-    stop = keys.shape[3]
-    mask = jnp.arange(stop) <= start + jnp.arange(query.shape[4])[:, None]
-    mask = mask[None] if visible is None else mask & visible[:, None, :stop]
+    stop, size = keys.shape[3], query.shape[4]
+    mask = (jnp.arange(stop) <= start + jnp.arange(size)[:, None])[None]
+    if visible is not None:
+      mask = mask & visible[:, None, :stop]
+    if segments is not None:
+      own = jax.lax.dynamic_slice_in_dim(own_segments, start, size, axis=1)
+      mask = mask & (own[..., None] == segments[:, None, :stop])
     return group_attention(query, keys, values, mask[:, None], prefix=prefix)
 
   if T <= _BLOCK:
     return block(query, 0, keys, values)
-  blocks = -(-T // _BLOCK)
   per_span = max(-(-blocks // _MOST_SPANS), 2)
   query = jnp.pad(query, [(0, 0)] * 4 + [(0, blocks * _BLOCK - T), (0, 0)])
   query = jnp.moveaxis(query.reshape(*query.shape[:4], blocks, _BLOCK, -1), 4, 0)

@@ -76,7 +76,7 @@ class Network:
 
       def mix(query, key, value):
         kept.append((key, value))
-        return _ungrouped(query, key, value, prompts.mask)
+        return _ungrouped(query, key, value, visible=prompts.mask)
 
       return block(x, decoder.turn(positions), mix), kept[0]
 
@@ -106,7 +106,7 @@ class Network:
         )
         prefix = (jnp.moveaxis(k, 2, 1), jnp.moveaxis(v, 2, 1), prompts.mask)
         mixed = _attend(own_q, own_k, own_v, prefix=prefix)
-        return _joined(_ungrouped(q, k, v, prompts.mask), mixed)
+        return _joined(_ungrouped(q, k, v, visible=prompts.mask), mixed)
 
       return block(x, decoder.turn(positions), mix), None
 
@@ -114,6 +114,26 @@ class Network:
     x = decoder.normed(x[:, S - 1 :])
     first = jnp.broadcast_to(x[:, None, :1], (P, G, 1, x.shape[-1]))
     return jnp.concatenate([first, x[:, 1:].reshape(P, G, T - 1, x.shape[-1])], axis=2)
+
+  def sequence(self, params: Params, tokens: jax.Array, segments: jax.Array) -> jax.Array:
+    """Hidden states [B,S,D] of packed rows: the one at a token predicts the token after it.
+
+    Documents side by side see nothing of each other, and the positions of each start at 0.
+
+    Args:
+      params: parameters.
+      tokens: i32[B,S].
+      segments: i32[B,S], one number a document, another than its neighbour's; 0 is padding.
+    """
+    decoder = self.bind(params)
+    positions = segment_positions(segments)
+
+    def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, None]:
+      mix = functools.partial(_ungrouped, segments=segments)
+      return block(x, decoder.turn(positions), mix), None
+
+    x, _ = self._layers(decoder, layer, decoder.embedded(tokens), None)
+    return decoder.normed(x)
 
   def head(self, params: Params) -> jax.Array:
     """[V,D], the rows that hidden states are compared with, in the compute type."""
@@ -139,15 +159,22 @@ def prompt_positions(mask: jax.Array) -> jax.Array:
   return jnp.maximum(jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1, 0)
 
 
+def segment_positions(segments: jax.Array) -> jax.Array:
+  """i32[B,S] -> i32[B,S]: 0 at the first token of each segment."""
+  places = jnp.arange(segments.shape[1], dtype=jnp.int32)
+  starts = jnp.where(segments != jnp.roll(segments, 1, axis=1), places, 0)
+  return places - jax.lax.cummax(starts, axis=1)
+
+
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array, **seen: Any) -> jax.Array:
   """`causal_attention` of tokens as layers have them: [P,G,T,N,H], [P,G,T,K,H] twice."""
   query, key, value = queries_first(query, key.shape[3]), heads_first(key), heads_first(value)
   return queries_last(causal_attention(query, key, value, **seen))
 
 
-def _ungrouped(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array) -> jax.Array:
-  """Attention of rows [P,X,...] that are no group: a group of one; mask bool[P,X], real tokens."""
-  return _attend(query[:, None], key[:, None], value[:, None], visible=mask)[:, 0]
+def _ungrouped(query: jax.Array, key: jax.Array, value: jax.Array, **seen: Any) -> jax.Array:
+  """Attention of rows [P,X,...] that are no group: a group of one."""
+  return _attend(query[:, None], key[:, None], value[:, None], **seen)[:, 0]
 
 
 def _joined(prompt: jax.Array, answers: jax.Array) -> jax.Array:

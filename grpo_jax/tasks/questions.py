@@ -1,12 +1,11 @@
-"""Questions and answers in JSONL files of one's own."""
+"""Questions and answers in files of one's own, JSONL or Parquet."""
 
-import codecs
 import json
 import re
-
-import numpy as np
+from typing import Any
 
 from grpo_jax.config import ConfigError, Questions
+from grpo_jax.tasks.rows import found, read_rows, step_rows
 from grpo_jax.tasks.task import Example, Task, messages
 
 _THOUSANDS = re.compile(r"[-+]?[$€£]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -27,7 +26,7 @@ def make_questions(config: Questions) -> Task:
     )
 
   def sample(seed: int, step: int, count: int) -> list[Example]:
-    return [train[row] for row in _rows(len(train), seed, step, count)]
+    return [train[row] for row in step_rows(len(train), seed, step, count)]
 
   def held_out(count: int) -> list[Example]:
     if count > len(held):
@@ -39,49 +38,17 @@ def make_questions(config: Questions) -> Task:
   return Task(sample=sample, held_out=held_out)
 
 
-def _rows(total: int, seed: int, step: int, count: int) -> list[int]:
-  """Rows of one step: each epoch is a shuffle of its own, dealt out in whole steps.
-
-  What is left of an epoch is less than a step: it waits for the next shuffle, so that no step has a
-  row twice. Only a step of more rows than there are repeats some.
-  """
-  steps = max(total // count, 1)  # an epoch's
-  epoch, place = divmod(step, steps)
-  order = np.random.default_rng([seed, epoch]).permutation(total)
-  return [int(order[row % total]) for row in range(place * count, (place + 1) * count)]
-
-
 def _read(path: str, config: Questions) -> list[Example]:
   expected = f"expected a JSON object with text in {config.question!r} and {config.answer!r}"
-  try:
-    with open(path, "rb") as file:
-      lines = file.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
-  except OSError as error:
-    raise ConfigError(f"{path}: {error.strerror}; {expected} on each line") from error
-  examples = [
-    _parsed(line, f"{path}:{number}", expected, config)
-    for number, line in enumerate(lines, start=1)
-    if line.strip()
-  ]
-  if not examples:
-    raise ConfigError(f"{path}: no rows; {expected} on each line")
-  return examples
+  return [_example(row, where, expected, config) for where, row in read_rows(path, expected)]
 
 
-def _parsed(line: bytes, where: str, expected: str, config: Questions) -> Example:
-  try:
-    row = json.loads(line.decode())
-    json.dumps(row, ensure_ascii=False).encode()  # "\ud800" alone is no text to give a tokenizer
-  except (UnicodeDecodeError, UnicodeEncodeError) as error:
-    raise ConfigError(f"{where}: not UTF-8: {error.reason}; {expected}") from error
-  except (ValueError, RecursionError) as error:
-    raise ConfigError(f"{where}: broken JSON ({error}); {expected}") from error
-  row = row if isinstance(row, dict) else {}
+def _example(row: dict[str, Any], where: str, expected: str, config: Questions) -> Example:
   question, solution = row.get(config.question), row.get(config.answer)
   if isinstance(solution, (int, float)) and not isinstance(solution, bool):
     solution = json.dumps(solution)
   if not isinstance(question, str) or not isinstance(solution, str):
-    raise ConfigError(f"{where}: {expected}, found {_found(row)}")
+    raise ConfigError(f"{where}: {expected}, found {found(row)}")
   answer = solution.rsplit(config.answer_marker, 1)[-1] if config.answer_marker else solution
   answer = answer.strip()
   if not question.strip() or not answer:
@@ -90,10 +57,6 @@ def _parsed(line: bytes, where: str, expected: str, config: Questions) -> Exampl
   fields = {name: value for name, value in row.items() if name != config.question}
   fields["answer"] = answer.replace(",", "") if _THOUSANDS.fullmatch(answer) else answer
   return Example(messages(config.system, question), fields, solution)
-
-
-def _found(row: dict[str, object]) -> str:
-  return ", ".join(map(repr, row))[:80] or "none"
 
 
 def _question(example: Example) -> str:

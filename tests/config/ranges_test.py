@@ -14,6 +14,7 @@ _COUNT_OR_OFF = ([0, 1, 10**6], [-1])
 _FRACTION_BELOW_1 = ([0.0, 0.5, 0.999], [-1e-9, 1.0])
 _NOT_NEGATIVE = ([0.0, 1e-12, 5.0], [-1e-9])
 _POSITIVE = ([1e-12, 5.0], [0.0, -1e-9])
+_ROWS = {"steps": _COUNT, "batch_size": _COUNT, "held_out": _COUNT}
 
 RANGES = {
   config.Grouping: {
@@ -115,6 +116,8 @@ RANGES = {
     "unscored": (["drop", "zero"], ["nan", ""]),
   },
   config.SFT: {"steps": _COUNT, "batch_size": _COUNT, "max_tokens": _COUNT},
+  config.Pretrain: {**_ROWS, "length": ([2, 10**6], [1, 0])},
+  config.ChatSFT: {**_ROWS, "length": ([2, 10**6], [1, 0])},
   config.GRPO: {
     "steps": _COUNT,
     "minibatches": ([1, 2, 8], [0, -1]),
@@ -141,6 +144,7 @@ RANGES = {
 _BESIDE = {
   config.Model: {"tokenizer": "characters", "architecture": config.Architecture()},
   config.Optimizer: {"lr": 1.0, "min_lr": 0.0},
+  config.ChatSFT: {"texts": config.Texts(train="a.jsonl", held_out="b.jsonl")},
 }
 _CISPO, _SAPO = {"objective": "cispo", "ratio_cap": 5.0}, {"objective": "sapo"}
 _BESIDE_FIELD = {
@@ -162,6 +166,7 @@ _BESIDE_FIELD = {
 }
 # Free text, which no range can bound.
 _FREE_TEXT = {"weights", "question", "system", "train", "held_out", "answer", "answer_marker"}
+_FREE_TEXT |= {"column"}
 _FREE_TEXT |= {"reward", "gate", "figure"}  # names that are looked up
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Questions
-from grpo_jax.tasks.questions import _rows as _rows_of_step
+from grpo_jax.tasks.rows import step_rows
 
 
 @pytest.fixture
@@ -59,14 +59,14 @@ def test_a_step_is_the_same_in_another_process(files):
 @given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99), st.integers(0, 3))
 def test_no_step_asks_a_row_twice_while_there_are_others(total, count, step, seed):
   """Pitfall 24: also not where one epoch ends and the next begins."""
-  rows = _rows_of_step(total, seed, step, count)
+  rows = step_rows(total, seed, step, count)
   assert len(rows) == count
   assert len(set(rows)) == min(total, count)
-  assert rows == _rows_of_step(total, seed, step, count)
+  assert rows == step_rows(total, seed, step, count)
 
 
 def test_rows_left_over_by_an_epoch_are_asked_in_others():
-  asked = {row for step in range(20) for row in _rows_of_step(7, 0, step, 4)}
+  asked = {row for step in range(20) for row in step_rows(7, 0, step, 4)}
   assert asked == set(range(7))
 
 

@@ -1,0 +1,64 @@
+"""One update by the likelihood of given tokens, whatever batch they come in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from grpo_jax import metrics as metrics_lib
+from grpo_jax.losses import token_weights
+from grpo_jax.metrics import Mean, Metrics
+from grpo_jax.steps import update
+from grpo_jax.types import Params, TrainState
+
+# (parameters, batch) -> log-probs f32[P,G,T] of the batch's tokens
+LogprobsFn = Callable[[Params, Any], jax.Array]
+# batch -> bool[P,G,T], those of them that are learned
+MaskFn = Callable[[Any], jax.Array]
+
+
+def make_likelihood_step(
+  logprobs_fn: LogprobsFn,
+  mask_fn: MaskFn,
+  optimizer: optax.GradientTransformation,
+  schedule: optax.Schedule,
+  *,
+  name: str,
+  dtype: str,
+  micro_batches: int = 1,
+  axis_name: str | None = None,
+) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
+  """Builds the pure function (TrainState, batch) -> (TrainState, Metrics).
+
+  The loss is the mean of -log pi over all learned tokens of the batch, whatever parts and devices
+  it is split over.
+
+  Args:
+    logprobs_fn, mask_fn: what a batch, or a part of it, says of its tokens.
+    optimizer, schedule: as in `steps.update.apply_gradients`.
+    name: of the loss among the metrics.
+    dtype: the compute type of the model.
+    micro_batches: parts of the batch, a divisor of P.
+    axis_name: the device axis that the batch is split over, if any.
+  """
+
+  def part_loss(params: Params, part: Any) -> tuple[jax.Array, Metrics]:
+    batch, weights = part
+    logprobs, mask = logprobs_fn(params, batch), mask_fn(batch)
+    loss = -jnp.sum(jnp.where(mask, logprobs, 0) * weights)
+    return loss, {name: Mean.of(-logprobs, mask)}
+
+  def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+    weights = token_weights(mask_fn(batch), "token_mean", axis_name=axis_name)
+    parts = update.split((batch, weights), micro_batches)
+    scale = update.loss_scale(dtype, weights.size)
+    gradients, _, metrics = update.summed_gradients(
+      part_loss, state.params, parts, micro_batches, scale=scale
+    )
+    gradients = update.over_devices(gradients, axis_name)
+    state, update_metrics = update.apply_gradients(state, gradients, optimizer, schedule)
+    return state, metrics_lib.over_devices(metrics, axis_name) | update_metrics
+
+  return step

@@ -1,0 +1,93 @@
+"""Rows of data files, JSONL or Parquet, and which of them a step gets."""
+
+import codecs
+import json
+from collections.abc import Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from grpo_jax.config import ConfigError
+
+# Where a row stands, as FILE:NUMBER from 1, and its columns.
+Row = tuple[str, dict[str, Any]]
+
+
+def read_rows(path: str, expected: str, columns: Sequence[str] | None = None) -> list[Row]:
+  """All rows of a file: Parquet where its name ends in .parquet, else JSONL.
+
+  Args:
+    path: the file.
+    expected: what a row has to have; ends every error.
+    columns: those that are read of a Parquet file; all by default.
+
+  Raises:
+    ConfigError: one line with file and row number of what is no row; what is no object of columns
+      is a row without any.
+  """
+  try:
+    with open(path, "rb") as file:
+      if path.lower().endswith(".parquet"):
+        rows = _parquet(file, expected, columns)
+      else:
+        rows = _jsonl(file, expected)
+  except OSError as error:
+    raise ConfigError(f"{path}: {error.strerror or error}; {expected} on each line") from error
+  if not rows:
+    raise ConfigError(f"{path}: no rows; {expected} on each line")
+  return rows
+
+
+def found(row: dict[str, Any]) -> str:
+  """The names of a row's columns, as an error tells them."""
+  return ", ".join(map(repr, row))[:80] or "none"
+
+
+def step_rows(total: int, seed: int, step: int, count: int) -> list[int]:
+  """Rows of one step: each epoch is a shuffle of its own, dealt out in whole steps.
+
+  What is left of an epoch is less than a step: it waits for the next shuffle, so that no step has a
+  row twice. Only a step of more rows than there are repeats some.
+  """
+  steps = max(total // count, 1)  # an epoch's
+  epoch, place = divmod(step, steps)
+  order = np.random.default_rng([seed, epoch]).permutation(total)
+  return [int(order[row % total]) for row in range(place * count, (place + 1) * count)]
+
+
+def _jsonl(file: IO[bytes], expected: str) -> list[Row]:
+  lines = file.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
+  numbered = ((line, f"{file.name}:{number}") for number, line in enumerate(lines, start=1))
+  return [(where, _parsed(line, where, expected)) for line, where in numbered if line.strip()]
+
+
+def _parsed(line: bytes, where: str, expected: str) -> dict[str, Any]:
+  try:
+    row = json.loads(line.decode())
+    json.dumps(row, ensure_ascii=False).encode()  # "\ud800" alone is no text to give a tokenizer
+  except (UnicodeDecodeError, UnicodeEncodeError) as error:
+    raise ConfigError(f"{where}: not UTF-8: {error.reason}; {expected}") from error
+  except (ValueError, RecursionError) as error:
+    raise ConfigError(f"{where}: broken JSON ({error}); {expected}") from error
+  return row if isinstance(row, dict) else {}
+
+
+def _parquet(file: IO[bytes], expected: str, columns: Sequence[str] | None) -> list[Row]:
+  path = file.name
+  try:
+    import pyarrow
+    import pyarrow.parquet
+  except ImportError as error:
+    line = f"{path}: reading Parquet needs pyarrow: pip install 'grpo_jax[data]'"
+    raise ConfigError(line) from error
+  try:
+    table = pyarrow.parquet.ParquetFile(file)
+    names = table.schema_arrow.names
+    if columns is not None and not set(columns) <= set(names):
+      raise ConfigError(f"{path}: {expected}, found {found(dict.fromkeys(names))}")
+    batches = table.iter_batches(columns=None if columns is None else list(columns))
+    rows = [row for batch in batches for row in batch.to_pylist()]
+  except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+    said = " ".join(str(error).split())[:200]
+    raise ConfigError(f"{path}: broken Parquet ({said}); {expected}") from error
+  return [(f"{path}:{number}", row) for number, row in enumerate(rows, start=1)]
