@@ -83,7 +83,37 @@ class Ess:
     return jax.lax.psum(self, axis_name)
 
 
-Metric = Mean | Max | Ess
+@flax.struct.dataclass
+class Explained:
+  """Explained variance 1 - Var(y - x) / Var(y): 1 where x is y, 0 where it is a constant."""
+
+  count: jax.Array
+  sums: jax.Array
+  squares: jax.Array
+
+  @classmethod
+  def of(cls, x: jax.Array, y: jax.Array, mask: jax.Array) -> "Explained":
+    """How much of y is explained by x, where mask is true."""
+    each = jnp.where(mask, jnp.stack([y - x, y]), 0).reshape(2, -1)
+    count = jnp.sum(mask, dtype=jnp.float32)
+    return cls(count, jnp.sum(each, axis=1), jnp.sum(jnp.square(each), axis=1))
+
+  @property
+  def value(self) -> jax.Array:
+    """f32[], at most 1; NaN where y is constant."""
+    left, whole = self.squares / self.count - jnp.square(self.sums / self.count)
+    return jnp.where(whole > 0, 1 - left / whole, jnp.nan)
+
+  def merge(self, other: "Explained") -> "Explained":
+    """Both together."""
+    return jax.tree.map(jnp.add, self, other)
+
+  def over_devices(self, axis_name: str) -> "Explained":
+    """All devices together."""
+    return jax.lax.psum(self, axis_name)
+
+
+Metric = Mean | Max | Ess | Explained
 Metrics = dict[str, Metric]
 
 

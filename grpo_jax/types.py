@@ -52,6 +52,8 @@ class Batch:
     are exact (one update a rollout).
   ref_logprobs: f32[P,G,T] of the reference policy, or None without a KL term.
   kept: bool[P,G,T], the tokens whose objective counts, or None for all.
+  old_values, returns: f32[P,G,T], of a critic at the start of the update and what it should have
+    said, or None without one.
   """
 
   rollout: Rollout
@@ -60,6 +62,8 @@ class Batch:
   old_logprobs: jax.Array | None = None
   ref_logprobs: jax.Array | None = None
   kept: jax.Array | None = None
+  old_values: jax.Array | None = None
+  returns: jax.Array | None = None
 
 
 @flax.struct.dataclass

@@ -18,15 +18,16 @@ from grpo_jax import config
 WARM_START = "runs/strategies/warm_start"
 _A, _B = "number", "experiments/configs/reward_strategies.py:padded"
 _STEPS = 160
-_BOTH = {_A: 1.0, _B: 1.0}
+Rewards = dict[str, float | config.Term]
+_BOTH: Rewards = {_A: 1.0, _B: 1.0}
 # The rewards of each part of the budget, and what the stages have beside them.
-_GLIDE = {"schedule": "linear", "start": 0, "end": _STEPS}
-STRATEGIES: dict[str, list[dict[str, float | config.Term]]] = {
+_LATER = config.Term(weight=0.0, schedule="linear", end_weight=1.0, end=_STEPS)
+STRATEGIES: dict[str, list[Rewards]] = {
   "a_then_b": [{_A: 1.0}, {_B: 1.0}],
   "b_then_a": [{_B: 1.0}, {_A: 1.0}],
   "composite": [_BOTH],
   "composite_b_weak": [{_A: 1.0, _B: 0.2}],
-  "scheduled": [{_A: 1.0, _B: config.Term(weight=0.0, end_weight=1.0, **_GLIDE)}],
+  "scheduled": [{_A: 1.0, _B: _LATER}],
   "gated": [{_A: 1.0, _B: config.Term(gate=_A)}],
   "gdpo": [_BOTH],
   "mixed": [{_A: 1.0}, _BOTH],
@@ -63,7 +64,7 @@ def get_config(name: str = "composite") -> config.Experiment:
   return experiment
 
 
-def _stage(steps: int, rewards: dict[str, float | config.Term], name: str) -> config.GRPO:
+def _stage(steps: int, rewards: Rewards, name: str) -> config.GRPO:
   return config.GRPO(
     steps=steps,
     rollout=config.Rollout(prompts=64, group_size=8, max_tokens=5),

@@ -38,7 +38,9 @@ def get_config(size: str = "2x64") -> config.Experiment:
   experiment.task = config.Addition(low=0, high=50, question="{a}+{b}=")
   experiment.evaluation = config.Evaluation(problems=300, every=50, max_tokens=4, batch_size=300)
   experiment.checkpoint = config.Checkpoint(every=1000)
-  supervised, reinforced = experiment.stages["sft"], experiment.stages["grpo"]
-  supervised.steps, reinforced.steps = 300, 100
-  reinforced.rollout.prompts = 64
+  for stage in experiment.stages.values():
+    if isinstance(stage, config.GRPO):
+      stage.steps, stage.rollout.prompts = 100, 64
+    else:
+      stage.steps = 300
   return experiment

@@ -6,7 +6,9 @@ from grpo_jax.config.fields import Config, ConfigError, check, freeze
 from grpo_jax.config.loss import LossConfig
 from grpo_jax.config.model import Architecture, Model, RopeScaling
 from grpo_jax.config.optimizer import Optimizer
+from grpo_jax.config.ppo import PPO
 from grpo_jax.config.presets import PRESETS, preset
+from grpo_jax.config.reward_model import Preferences, RewardModel
 from grpo_jax.config.stage import Stage, Stop, Switch
 from grpo_jax.config.stages import GRPO, SFT, Rollout
 from grpo_jax.config.task import Addition, Questions, Task
@@ -15,6 +17,7 @@ from grpo_jax.config.texts import ChatSFT, Pretrain, Texts
 
 __all__ = [
   "GRPO",
+  "PPO",
   "PRESETS",
   "SFT",
   "Addition",
@@ -31,8 +34,10 @@ __all__ = [
   "Model",
   "Optimizer",
   "Parallel",
+  "Preferences",
   "Pretrain",
   "Questions",
+  "RewardModel",
   "Rollout",
   "RopeScaling",
   "Selection",

@@ -5,6 +5,8 @@ from grpo_jax.losses.corrections import CORRECTIONS
 from grpo_jax.losses.kl import KL_ESTIMATORS, kl_estimate
 from grpo_jax.losses.objectives import OBJECTIVES
 from grpo_jax.losses.policy import loss_mask, policy_loss
+from grpo_jax.losses.preference import bradley_terry
+from grpo_jax.losses.value import gae, value_loss
 
 __all__ = [
   "AGGREGATIONS",
@@ -12,8 +14,11 @@ __all__ = [
   "KL_ESTIMATORS",
   "OBJECTIVES",
   "aggregate",
+  "bradley_terry",
+  "gae",
   "kl_estimate",
   "loss_mask",
   "policy_loss",
   "token_weights",
+  "value_loss",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from grpo_jax.config import Term, as_terms
@@ -77,11 +78,12 @@ def score(
     reward = resolve(name)
     if isinstance(reward, ArrayReward):
       assert arrays is not None, name
-      parts[name] = _finite(name, _compiled(reward)(*arrays))
+      parts[name] = _finite(name, _compiled(reward)(arrays[0], arrays[1]))  # type: ignore[arg-type]
       continue
     parts[name], raised = _one_reward(name, reward, prompts, completions, fields)
     errors += raised
-  whole = compose(np.stack(list(parts.values())), as_terms(dict(rewards)), step)
+  raw = jnp.asarray(np.stack(list(parts.values())))
+  whole = compose(raw, as_terms(dict(rewards)), step)
   total, counted, weights = map(np.asarray, whole)
   return Scores(total, parts, counted, weights, errors)
 

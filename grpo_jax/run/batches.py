@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from grpo_jax.config import ConfigError
-from grpo_jax.tasks import Example
+from grpo_jax.tasks import Example, Pair
 from grpo_jax.types import Prompts
 from grpo_jax.weights.tokenizer import Tokenizer
 
@@ -59,17 +59,37 @@ def solution_batch(
   Raises:
     ConfigError: a solution is empty or longer than max_tokens.
   """
-  tokens = np.zeros((len(examples), 1, max_tokens), np.int32)
-  mask = np.zeros((len(examples), 1, max_tokens), bool)
-  for row, example in enumerate(examples):
-    ids = [*tokenizer.encode(example.solution), tokenizer.stop_ids[0]]
-    if not example.solution or len(ids) > max_tokens:
-      raise ConfigError(
-        f"solutions of 1 to {max_tokens - 1} tokens are needed (max_tokens less the stop token);"
-        f" this has {len(ids) - 1}: {example.solution[:60]!r}"
-      )
-    tokens[row, 0, : len(ids)] = ids
-    mask[row, 0, : len(ids)] = True
+  return _answer_batch(tokenizer, [[example.solution] for example in examples], max_tokens)
+
+
+def pair_batch(
+  tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_tokens: int, room: int
+) -> tuple[Prompts, np.ndarray, np.ndarray]:
+  """Prompts, and the chosen and rejected answers: tokens i32[P,2,T] and mask bool[P,2,T].
+
+  Raises:
+    ConfigError: an answer is empty or longer than max_tokens, or a prompt longer than `room`.
+  """
+  prompts = prompt_batch(tokenizer, [pair.example for pair in pairs], room=room)
+  answers = [[pair.chosen, pair.rejected] for pair in pairs]
+  return (prompts, *_answer_batch(tokenizer, answers, max_tokens))
+
+
+def _answer_batch(
+  tokenizer: Tokenizer, answers: Sequence[Sequence[str]], max_tokens: int
+) -> tuple[np.ndarray, np.ndarray]:
+  shape = (len(answers), len(answers[0]), max_tokens)
+  tokens, mask = np.zeros(shape, np.int32), np.zeros(shape, bool)
+  for row, group in enumerate(answers):
+    for column, text in enumerate(group):
+      ids = [*tokenizer.encode(text), tokenizer.stop_ids[0]]
+      if not text or len(ids) > max_tokens:
+        raise ConfigError(
+          f"answers of 1 to {max_tokens - 1} tokens are needed (max_tokens less the stop token);"
+          f" this has {len(ids) - 1}: {text[:60]!r}"
+        )
+      tokens[row, column, : len(ids)] = ids
+      mask[row, column, : len(ids)] = True
   return tokens, mask
 
 

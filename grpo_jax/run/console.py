@@ -40,6 +40,10 @@ def step_line(
 _COLUMNS = (
   ("reward/mean", "reward", 5, ".2f"),
   ("loss/sft", "loss", 6, ".4f"),
+  ("loss/text", "loss", 6, ".4f"),
+  ("loss/reward_model", "loss", 6, ".4f"),
+  ("reward_model/accuracy", "right", 5, ".3f"),
+  ("value/explained_variance", "EV", 5, ".2f"),
   ("length/mean", "len", 5, ".1f"),
   ("policy/entropy", "H", 4, ".2f"),
   ("policy/kl_old", "KL", 6, ".4f"),

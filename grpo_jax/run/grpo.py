@@ -12,11 +12,12 @@ import numpy as np
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.advantages import make_advantages, policy_kl
 from grpo_jax.config import GRPO
+from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_optimizer
 from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records, time_figures
 from grpo_jax.run.gather import make_gather
-from grpo_jax.run.learn import Looks, make_learner, make_looks
+from grpo_jax.run.learn import Looks, make_learner, make_looks, stage_step
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.steps.update import init_state
 from grpo_jax.types import Batch, Params, TrainState
@@ -35,17 +36,47 @@ def make_grpo_runner(
     reference: the policy that the KL compares with, if there is one.
     past: records of samples.jsonl of the stage's earlier steps, where the run is resumed.
   """
-  devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
-  gather = make_gather(setting, stage, past)
-  look = make_looks(setting, stage, reference)
-  make_batch, learn = _batch_maker(stage), make_learner(setting, stage, optimizer)
+  optimizer = make_optimizer(stage.optimizer)
+  make_batch = _batch_maker(stage)
+  return make_policy_runner(
+    setting,
+    stage,
+    make_looks(setting, stage, reference),
+    lambda _, used, looks: make_batch(used, looks),
+    make_learner(setting, stage, stage_step(setting, stage, optimizer)),
+    functools.partial(init_state, optimizer=optimizer),
+    past,
+  )
+
+
+def make_policy_runner(
+  setting: Setting,
+  stage: GRPO,
+  look: Callable[[Params, Answers], Looks],
+  make_batch: Callable[[Params, Answers, Looks], Batch],
+  learn: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
+  init: Callable[[Params], TrainState],
+  past: Iterable[Mapping[str, Any]],
+  policy: Callable[[Params], Params] = lambda params: params,
+) -> Runner:
+  """Builds a stage that samples, scores and updates, whatever the update is.
+
+  Args:
+    setting, stage, past: as in `make_grpo_runner`.
+    look: (policy, answers) -> log-probs before the update.
+    make_batch: (parameters, answers, log-probs) -> what the update learns from.
+    learn: (state, batch) -> state and metrics.
+    init: policy -> state.
+    policy: a state's parameters -> the policy among them.
+  """
+  devices, gather = setting.devices, make_gather(setting, stage, past)
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
-    answers, rows = gather(state.params, step)
+    answers, rows = gather(policy(state.params), step)
     used = answers.rows(rows)
-    looks = look(state.params, used)
-    batch = make_batch(used, looks)
+    looks = look(policy(state.params), used)
+    batch = make_batch(state.params, used, looks)
     state, metrics = learn(state, devices.split(batch))
     # The device works on: what is read from it comes last.
     figures = answer_figures(answers) | group_figures(answers, rows)
@@ -57,7 +88,7 @@ def make_grpo_runner(
     figures |= time_figures(answers, used, seconds)
     return state, lambda: [Outcome(figures, samples)]
 
-  return Runner(stage.steps, functools.partial(init_state, optimizer=optimizer), advance)
+  return Runner(stage.steps, init, advance, policy=lambda state: policy(state.params))
 
 
 def _batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:

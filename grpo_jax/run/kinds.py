@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from grpo_jax.config import GRPO, PPO, SFT, RewardModel, Stage
+from grpo_jax.config import GRPO, PPO, SFT, Pretrain, RewardModel, Stage
 from grpo_jax.run.grpo import make_grpo_runner
 from grpo_jax.run.ppo import make_ppo_runner
 from grpo_jax.run.program import make_program_runner
@@ -37,4 +37,5 @@ def make_runner(
     return make_reward_model_runner(setting, stage)
   if isinstance(stage, SFT):
     return make_sft_runner(setting, stage)
+  assert isinstance(stage, Pretrain), stage
   return make_text_runner(setting, stage)

@@ -88,15 +88,15 @@ def stage_step(setting: Setting, stage: GRPO, optimizer: Any) -> StepFn:
 
 
 def make_learner(
-  setting: Setting, stage: GRPO, optimizer: Any
+  setting: Setting, stage: GRPO, step: StepFn
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-  """Builds (state, batch) -> state and metrics, over all the updates of a rollout.
+  """Builds (state, batch) -> state and metrics, over all the updates of a rollout by `step`.
 
   Raises, when it is called:
     RuntimeError: in strict mode, log-probs of one policy differ from one compiled pass to another.
   """
   devices, updates = setting.devices, stage.minibatches * stage.epochs
-  update = devices.compile(stage_step(setting, stage, optimizer), donate=(0,))
+  update = devices.compile(step, donate=(0,))
 
   def learn(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     all_metrics: list[Metrics] = []

@@ -15,6 +15,7 @@ from grpo_jax.parallel import make_devices
 from grpo_jax.run import console
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.checks import check_batches, check_chosen, check_context, check_rewards
+from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.evaluate import Evaluate, make_evaluate
 from grpo_jax.run.figures import memory_figures
 from grpo_jax.run.kinds import make_runner
@@ -66,6 +67,7 @@ def run(
   task = tasks.build(experiment.task)
   examples = task.held_out(experiment.evaluation.problems)
   check_rewards(experiment)
+  check_texts(experiment)
   with claim(workdir, experiment):
     freeze(experiment)
     policy = load_policy(experiment)

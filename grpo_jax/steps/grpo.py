@@ -52,21 +52,7 @@ def make_grpo_step(
   def part_loss(params: Params, part: Any) -> tuple[jax.Array, Metrics]:
     batch, weights = part
     logprobs, entropy = answer_logprobs(network, params, batch.rollout, temperature=temperature)
-    # One update a rollout: the policy is the old policy, and the ratio is exactly 1.
-    old = jax.lax.stop_gradient(logprobs) if batch.old_logprobs is None else batch.old_logprobs
-    return losses.policy_loss(
-      logprobs,
-      old,
-      batch.advantages,
-      batch.rollout.mask,
-      loss,
-      ref_logprobs=batch.ref_logprobs,
-      sampler_logprobs=batch.rollout.logprobs,
-      entropy=entropy,
-      finished=batch.rollout.finished,
-      kept=batch.kept,
-      weights=weights,
-    )
+    return batch_policy_loss(batch, logprobs, entropy, weights, loss)
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     scored = ~jnp.isnan(batch.rewards)[..., None]
@@ -100,3 +86,24 @@ def make_grpo_step(
     return state, metrics | update_metrics | {"loss/policy": metrics_lib.single(value)}
 
   return step
+
+
+def batch_policy_loss(
+  batch: Batch, logprobs: jax.Array, entropy: jax.Array, weights: jax.Array, loss: LossConfig
+) -> tuple[jax.Array, Metrics]:
+  """`losses.policy_loss` of a batch: its part of the sum by `weights` f32[P,G,T]."""
+  # One update a rollout: the policy is the old policy, and the ratio is exactly 1.
+  old = jax.lax.stop_gradient(logprobs) if batch.old_logprobs is None else batch.old_logprobs
+  return losses.policy_loss(
+    logprobs,
+    old,
+    batch.advantages,
+    batch.rollout.mask,
+    loss,
+    ref_logprobs=batch.ref_logprobs,
+    sampler_logprobs=batch.rollout.logprobs,
+    entropy=entropy,
+    finished=batch.rollout.finished,
+    kept=batch.kept,
+    weights=weights,
+  )

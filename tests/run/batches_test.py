@@ -72,7 +72,7 @@ def test_a_solution_ends_with_the_stop_token():
 
 @pytest.mark.parametrize(("solution", "said"), [("", "has 0: ''"), ("12345", "has 5: '12345'")])
 def test_a_solution_that_is_empty_or_too_long_is_refused(solution, said):
-  with pytest.raises(ConfigError, match="solutions of 1 to 4 tokens are needed") as error:
+  with pytest.raises(ConfigError, match="answers of 1 to 4 tokens are needed") as error:
     solution_batch(_TOKENIZER, [_example("q", "1"), _example("q", solution)], max_tokens=5)
   assert said in str(error.value)
 
