@@ -50,7 +50,7 @@ def get_config(name: str = "composite") -> config.Experiment:
   if name == "warm_start":
     optimizer = config.Optimizer(lr=2e-3, min_lr=5e-4, warmup_steps=20)
     experiment.stages = {
-      "sft": config.SFT(steps=230, batch_size=256, max_tokens=5, optimizer=optimizer)
+      "sft": config.SFT(steps=320, batch_size=256, max_tokens=5, optimizer=optimizer)
     }
     return experiment
   if name not in STRATEGIES:

@@ -1,6 +1,7 @@
 """Typed configuration: every field declared, checked and read."""
 
 from grpo_jax.config.algorithm import AlgorithmConfig, Grouping, Selection, Shaping
+from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment, Parallel
 from grpo_jax.config.fields import Config, ConfigError, check, freeze
 from grpo_jax.config.loss import LossConfig
@@ -23,6 +24,7 @@ __all__ = [
   "Addition",
   "AlgorithmConfig",
   "Architecture",
+  "Assistant",
   "ChatSFT",
   "Checkpoint",
   "Config",

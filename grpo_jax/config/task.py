@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.fields import Config, field
 
 
@@ -48,4 +49,4 @@ class Questions(Config):
     return [f"{name} must name a JSONL file" for name in missing]
 
 
-Task = Addition | Questions
+Task = Addition | Questions | Assistant

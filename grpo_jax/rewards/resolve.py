@@ -10,9 +10,11 @@ import types
 
 from grpo_jax.config import ConfigError
 from grpo_jax.rewards.arrays import ArrayReward, solution
+from grpo_jax.rewards.assistant import gold, helpful, honest, safe
 from grpo_jax.rewards.verifiers import REWARDS, Reward
 
-_KNOWN: dict[str, Reward | ArrayReward] = {**REWARDS, "solution": solution}
+_ASSISTANT = {"gold": gold, "helpful": helpful, "safe": safe, "honest": honest}
+_KNOWN: dict[str, Reward | ArrayReward] = {**REWARDS, **_ASSISTANT, "solution": solution}
 
 
 def is_learned(name: str) -> bool:

@@ -1,15 +1,17 @@
 """Tasks: what is asked, and what a reward needs to check an answer."""
 
-from grpo_jax.config import Addition, Questions
+from grpo_jax.config import Addition, Assistant, Questions
+from grpo_jax.config import Task as TaskConfig
 from grpo_jax.tasks.addition import make_addition
+from grpo_jax.tasks.assistant import make_assistant
 from grpo_jax.tasks.questions import make_questions
 from grpo_jax.tasks.task import Example, Pair, Task
 
 __all__ = ["Example", "Pair", "Task", "build"]
 
-_TASKS = {Addition: make_addition, Questions: make_questions}
+_TASKS = {Addition: make_addition, Assistant: make_assistant, Questions: make_questions}
 
 
-def build(config: Addition | Questions) -> Task:
+def build(config: TaskConfig) -> Task:
   """The task that a config describes; data files are read and checked here."""
   return _TASKS[type(config)](config)  # type: ignore[operator]
