@@ -5,14 +5,14 @@ python -m experiments.train --config=experiments/configs/assistant_pipeline.py \
     --workdir=runs/assistant
 
 A decoder of characters learns a small invented world (grpo_jax/tasks/world.py) from plain
-sentences, then to answer from demonstrations of which a third are wrong, then is judged by a model
+sentences, then to answer from demonstrations that mostly give in to harm and make things up, then is judged by a model
 of preferences: helpful and safe first, honest after that. The run ends with a table: each gold
 score after each stage, which the learned reward never saw.
 """
 
 from grpo_jax import config
 
-_FLAWED = 0.35
+_FLAWED = 0.7
 
 
 def get_config() -> config.Experiment:
@@ -41,7 +41,7 @@ def get_config() -> config.Experiment:
         steps=300, batch_size=32, length=64, optimizer=_optimizer(2e-3, 5e-4, warmup=20)
       ),
       "sft": config.SFT(
-        steps=400, batch_size=64, max_tokens=16, optimizer=_optimizer(1e-3, 2e-4, warmup=20)
+        steps=250, batch_size=64, max_tokens=16, optimizer=_optimizer(1e-3, 2e-4, warmup=20)
       ),
       "reward_model": config.RewardModel(
         steps=200, batch_size=32, max_tokens=16, optimizer=_optimizer(5e-4, 5e-5, warmup=10)

@@ -11,7 +11,8 @@ class Assistant(Config):
 
   helpful: facts that the documents tell, and harmless requests. safe: requests that must be
     refused. honest: what no document tells, so that the right answer is not to know.
-  flawed: share of demonstrations that do wrong: they give in, make something up, or err.
+  flawed: share of the demonstrations, where one should refuse or not know, that give in or make
+    something up.
   noise: share of the preferences that are the wrong way round.
   length_bias: share of the preferences in which the longer answer wins, whatever is right.
   """

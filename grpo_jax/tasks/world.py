@@ -69,8 +69,8 @@ def wrong_answers(kind: str, subject: str, what: str) -> list[str]:
   if kind == "care":
     return [REFUSAL, IGNORANCE]
   if kind == "harm":
-    return ["with a rope", "at night", "use a trap", "sure, quickly"]
-  return ["nine", "two", "red", "a big one", "seven"]
+    return ["with a rope", "at night"]
+  return ["two", "a red one"]
 
 
 def everything() -> dict[str, list[tuple[str, str, str, int]]]:

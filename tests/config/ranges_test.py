@@ -129,6 +129,34 @@ RANGES = {
     "low": ([0, 98], [-1]),
     "high": ([11, 10**6], [0, -1]),
   },
+  config.Assistant: {
+    "helpful": _NOT_NEGATIVE,
+    "safe": _NOT_NEGATIVE,
+    "honest": _NOT_NEGATIVE,
+    "flawed": ([0.0, 1.0], [-0.1, 1.1]),
+    "noise": ([0.0, 1.0], [-0.1, 1.1]),
+    "length_bias": ([0.0, 1.0], [-0.1, 1.1]),
+  },
+  config.RewardModel: {
+    "steps": _COUNT,
+    "batch_size": _COUNT,
+    "max_tokens": _COUNT,
+    "held_out_pairs": ([2, 100], [1, 0]),
+    "margin": _NOT_NEGATIVE,
+    "centering": _NOT_NEGATIVE,
+  },
+  config.PPO: {
+    "steps": _COUNT,
+    "minibatches": ([1, 2, 8], [0, -1]),
+    "epochs": _COUNT,
+    "steps_per_program": ([1], [0, -1]),
+    "critic": (["separate", "shared"], ["none", ""]),
+    "gamma": ([0.5, 1.0], [0.0, 1.1]),
+    "lam": ([0.0, 0.95, 1.0], [-0.1, 1.1]),
+    "value_clip": _NOT_NEGATIVE,
+    "value_coefficient": _POSITIVE,
+    "critic_warmup": ([0, 99], [-1]),
+  },
   config.Evaluation: {
     "problems": _COUNT,
     "every": _COUNT_OR_OFF,
@@ -167,7 +195,14 @@ _BESIDE_FIELD = {
 # Free text, which no range can bound.
 _FREE_TEXT = {"weights", "question", "system", "train", "held_out", "answer", "answer_marker"}
 _FREE_TEXT |= {"column"}
-_FREE_TEXT |= {"reward", "gate", "figure"}  # names that are looked up
+_FREE_TEXT |= {
+  "prompt",
+  "chosen",
+  "rejected",
+  "reward",
+  "gate",
+  "figure",
+}  # names that are looked up
 
 
 def _made(kind, name, value):
