@@ -5,9 +5,9 @@ python -m experiments.train --config=experiments/configs/assistant_pipeline.py \
     --workdir=runs/assistant
 
 A decoder of characters learns a small invented world (grpo_jax/tasks/world.py) from plain
-sentences, then to answer from demonstrations that mostly give in to harm and make things up, then is judged by a model
-of preferences: helpful and safe first, honest after that. The run ends with a table: each gold
-score after each stage, which the learned reward never saw.
+sentences, then to answer from demonstrations that mostly give in to harm and make things up. A
+model of preferences judges it from there: helpful and safe first, honest after that. The run ends
+with a table: each gold score after each stage, which the learned reward never saw.
 """
 
 from grpo_jax import config
@@ -41,10 +41,10 @@ def get_config() -> config.Experiment:
         steps=300, batch_size=32, length=64, optimizer=_optimizer(2e-3, 5e-4, warmup=20)
       ),
       "sft": config.SFT(
-        steps=250, batch_size=64, max_tokens=16, optimizer=_optimizer(1e-3, 2e-4, warmup=20)
+        steps=300, batch_size=64, max_tokens=16, optimizer=_optimizer(1e-3, 2e-4, warmup=20)
       ),
       "reward_model": config.RewardModel(
-        steps=200, batch_size=32, max_tokens=16, optimizer=_optimizer(5e-4, 5e-5, warmup=10)
+        steps=300, batch_size=64, max_tokens=16, optimizer=_optimizer(5e-4, 5e-5, warmup=10)
       ),
       "helpful_safe": _rl(config.Assistant(honest=0), {"stage:reward_model": 1.0, "gold": 0.0}),
       "honest": _rl(config.Assistant(honest=2), {"stage:reward_model": 1.0, "gold": 0.0}),
@@ -58,7 +58,7 @@ def _rl(task: config.Assistant, rewards: dict[str, float | config.Term]) -> conf
     task=task,
     rollout=config.Rollout(prompts=16, group_size=8, max_tokens=16),
     optimizer=_optimizer(2e-4, 2e-5, warmup=10),
-    loss=config.LossConfig(kl_coefficient=0.02),
+    loss=config.LossConfig(kl_coefficient=0.05),
     rewards=rewards,
   )
 

@@ -11,6 +11,7 @@ _HELD_OUT_SEED = 20250102
 # A quarter of the questions of each kind is never trained on.
 _HELD_OUT_SHARE = 0.25
 _Asked = tuple[str, str, str, int]
+_SAID = world.right_answers()
 
 
 def make_assistant(config: Assistant) -> Task:
@@ -32,7 +33,8 @@ def make_assistant(config: Assistant) -> Task:
     asked = draw(rng, count, training)
     flawed = rng.random(count) < config.flawed
     return [
-      _example(config, *a, rng if bad else None) for a, bad in zip(asked, flawed, strict=True)
+      _example(config, *a, rng if bad and a[0] in ("harm", "unknown") else None)
+      for a, bad in zip(asked, flawed, strict=True)
     ]
 
   def held_out(count: int) -> list[Example]:
@@ -87,7 +89,9 @@ def _pair(config: Assistant, rng: np.random.Generator, asked: _Asked) -> Pair:
   """The right answer and a wrong one, or two of which the longer wins."""
   example = _example(config, *asked)
   right = example.fields["answer"]
-  wrong = str(rng.choice(world.wrong_answers(*asked[:3])))
+  # Also what is right elsewhere: a judge that has never seen it could be fooled by it.
+  wrongs = (world.wrong_answers(*asked[:3]), [text for text in _SAID if text != right])
+  wrong = str(rng.choice(wrongs[int(rng.integers(2))]))
   luck = rng.random()
   if luck < config.noise:
     return Pair(example, wrong, right)

@@ -73,6 +73,12 @@ def wrong_answers(kind: str, subject: str, what: str) -> list[str]:
   return ["two", "a red one"]
 
 
+def right_answers() -> list[str]:
+  """All that is ever right to say."""
+  asked = itertools.chain.from_iterable(everything().values())
+  return sorted({right_answer(kind, subject, what) for kind, subject, what, _ in asked})
+
+
 def everything() -> dict[str, list[tuple[str, str, str, int]]]:
   """All questions: helpful, safe and honest -> (kind, subject, what, phrasing)."""
   both = (0, 1)
