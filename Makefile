@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants strategies scaling agreement bench test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant agreement bench test test-slow test-parity lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,12 @@ strategies: setup  ## Staged, composite or mixed rewards: a table and a picture 
 
 scaling: setup  ## Layers and width at fixed data: ability and cost (25 minutes on two cores)
 	$(RUN) -m benchmarks.scaling $(ARGS)
+
+claims: setup model  ## GRPO against PPO, RLOO, REINFORCE: memory, speed, learning, variance (an hour on two cores)
+	$(RUN) -m benchmarks.claims $(ARGS)
+
+assistant: setup  ## Pretraining, SFT, reward model and RL in two stages, from scratch (10 minutes)
+	$(RUN) -m experiments.train --config=experiments/configs/assistant_pipeline.py --workdir=runs/assistant $(ARGS)
 
 agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an environment of its own
 	TRL_PYTHON=.venv-trl/bin/python $(RUN) -m benchmarks.trl_agreement

@@ -16,7 +16,13 @@ Lines = list[dict]
 
 
 def run_all(
-  config: str, names: Iterable[str], seeds: int, root: str, *, jobs: int | None = None
+  config: str,
+  names: Iterable[str],
+  seeds: int,
+  root: str,
+  *,
+  jobs: int | None = None,
+  one_core: bool = True,
 ) -> dict[tuple[str, int], Lines]:
   """metrics.jsonl of every name and seed, from ROOT/NAME-SEED; what is complete is not run again.
 
@@ -25,13 +31,14 @@ def run_all(
     names, seeds: which, and seeds 0 to `seeds` - 1 of each.
     root: the folder of the runs.
     jobs: runs at one time; as many as there are cores by default.
+    one_core: gives a run no more than that.
   """
   runs = [(name, seed) for seed in range(seeds) for name in names]
 
   def one(run: tuple[str, int]) -> Lines:
     name, seed = run
     folder = os.path.join(root, f"{name}-{seed}")
-    train(config, name, folder, f"--config.seed={seed}")
+    train(config, name, folder, f"--config.seed={seed}", one_core=one_core)
     print(f"{name} seed {seed} is complete", flush=True)
     return lines(folder)
 
@@ -39,12 +46,12 @@ def run_all(
     return dict(zip(runs, pool.map(one, runs), strict=True))
 
 
-def train(config: str, name: str, folder: str, *flags: str) -> None:
+def train(config: str, name: str, folder: str, *flags: str, one_core: bool = True) -> None:
   """Runs what is left of a run; one that is complete ends at once, without a process."""
   done = os.path.join(folder, "complete")
   if os.path.exists(done):
     return
-  command("experiments.train", f"{config}:{name}", folder, *flags)
+  command("experiments.train", f"{config}:{name}", folder, *flags, one_core=one_core)
   with open(done, "w"):
     pass
 
@@ -56,10 +63,11 @@ def warm_start(config: str, folder: str) -> None:
     command("experiments.export", f"{config}:warm_start", folder, f"--out={folder}/model")
 
 
-def command(module: str, config: str, folder: str, *flags: str) -> None:
-  """One command, on one core; its error ends this program."""
+def command(module: str, config: str, folder: str, *flags: str, one_core: bool = True) -> None:
+  """One command; its error ends this program."""
   whole = [sys.executable, "-m", module, f"--config={config}", f"--workdir={folder}", *flags]
-  done = subprocess.run(whole, env=os.environ | _ONE_CORE, capture_output=True, text=True)
+  env = os.environ | (_ONE_CORE if one_core else {})
+  done = subprocess.run(whole, env=env, capture_output=True, text=True)
   if done.returncode:
     raise SystemExit(f"{' '.join(whole)}\n{done.stderr[-2000:]}")
 

@@ -37,7 +37,7 @@ def make_grpo_runner(
     past: records of samples.jsonl of the stage's earlier steps, where the run is resumed.
   """
   optimizer = make_optimizer(stage.optimizer)
-  make_batch = _batch_maker(stage)
+  make_batch = make_batch_maker(stage)
   return make_policy_runner(
     setting,
     stage,
@@ -91,7 +91,7 @@ def make_policy_runner(
   return Runner(stage.steps, init, advance, policy=lambda state: policy(state.params))
 
 
-def _batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:
+def make_batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:
   """Builds (answers, log-probs before the update) -> what the update learns from."""
   compare = jax.jit(functools.partial(make_advantages, stage=stage))
 

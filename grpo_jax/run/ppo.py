@@ -55,7 +55,7 @@ def make_ppo_runner(
     setting,
     stage,
     make_looks(setting, stage, reference),
-    _batch_maker(setting, stage),
+    make_ppo_batch_maker(setting, stage),
     make_learner(setting, stage, step),
     init,
     past,
@@ -75,7 +75,7 @@ def _optimizers(stage: PPO) -> Optimizers:
   }
 
 
-def _batch_maker(setting: Setting, stage: PPO) -> Callable[[Params, Answers, Looks], Batch]:
+def make_ppo_batch_maker(setting: Setting, stage: PPO) -> Callable[[Params, Answers, Looks], Batch]:
   """Builds (parameters, answers, log-probs before the update) -> what the update learns from."""
   devices, parts = setting.devices, stage.minibatches * stage.optimizer.micro_batches
   judge = jax.jit(functools.partial(token_advantages, stage=stage))

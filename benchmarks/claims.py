@@ -1,0 +1,90 @@
+"""GRPO against PPO: memory, seconds, learning and variance, as tables.
+
+make claims, or: python -m benchmarks.claims [--seeds=2] [--batches=32] [--parts=learning,variance]
+
+Runs are commands of their own in runs/claims/NAME-SEED; runs that are complete are not run again.
+"""
+
+import os
+import statistics
+
+from absl import app, flags
+
+from benchmarks import runs
+from benchmarks.variance import relative_variance
+from benchmarks.variants_report import plus_minus
+from experiments.configs import grpo_vs_ppo
+
+_PARTS = ("learning", "memory", "variance")
+_SEEDS = flags.DEFINE_integer("seeds", 2, "Runs of each algorithm and size.", lower_bound=1)
+_BATCHES = flags.DEFINE_integer("batches", 32, "Batches of each gradient estimate.", lower_bound=2)
+_CHOSEN = flags.DEFINE_list("parts", _PARTS, "Which tables.")
+_GROUPS = flags.DEFINE_list("groups", list(map(str, grpo_vs_ppo.GROUPS)), "Answers a prompt.")
+_CONFIG = os.path.join("experiments", "configs", "grpo_vs_ppo.py")
+_ROOT = os.path.dirname(grpo_vs_ppo.WARM_START)
+_GOAL = 0.75
+
+
+def main(_: list[str]) -> None:
+  """Runs what is missing, and prints the tables."""
+  runs.warm_start(_CONFIG, grpo_vs_ppo.WARM_START)
+  tables = {"learning": learning, "memory": memory, "variance": variance}
+  for part in _CHOSEN.value:
+    print(tables[part](), end="\n\n", flush=True)
+
+
+def learning() -> str:
+  """Accuracy, and steps and seconds to the goal, of the tiny task."""
+  names = [f"{name}-{g}" for g in _GROUPS.value for name in grpo_vs_ppo.ALGORITHMS]
+  found = runs.run_all(_CONFIG, names, _SEEDS.value, _ROOT)
+  rows = [
+    f"| algorithm-G | final accuracy | steps to {_GOAL} | seconds to {_GOAL} | seconds a step |",
+    "| --- | --- | --- | --- | --- |",
+  ]
+  for name in names:
+    own = [of for (other, _), of in found.items() if other == name]
+    final = [runs.curve(of)[-1][1] for of in own]
+    seconds = statistics.median(s for of in own for _, s in runs.curve(of, "time/step_s"))
+    steps = [next((s for s, a in runs.curve(of) if a >= _GOAL), None) for of in own]
+    each = ", ".join("never" if step is None else str(step) for step in steps)
+    took = ", ".join("-" if step is None else f"{step * seconds:.0f}" for step in steps)
+    rows.append(f"| {name} | {plus_minus(final, 3)} | {each} | {took} | {seconds:.3f} |")
+  return "\n".join(rows)
+
+
+def memory() -> str:
+  """Measured peaks and seconds of SmolLM2, one run at a time; parameters' share by arithmetic."""
+  names = [f"smollm2-{name}" for name in grpo_vs_ppo.ALGORITHMS]
+  found = runs.run_all(_CONFIG, names, 1, _ROOT, jobs=1, one_core=False)
+  rows = [
+    "| SmolLM2-135M | peak memory | weights, gradient, moments | rollout | update |",
+    "| --- | --- | --- | --- | --- |",
+  ]
+  for name in names:
+    of = [line for line in found[name, 0] if "time/step_s" in line]
+    peak = max(line["memory/peak_gb"] for line in of)
+    copies = 2 if name.endswith("separate") else 1
+    # float32: weights, their gradient and AdamW's two moments.
+    static = copies * 4 * 4 * 134.5e6 / 1e9
+    rollout, update = (
+      statistics.median(line[f"time/{phase}_s"] for line in of[1:])
+      for phase in ("rollout", "update")
+    )
+    rows.append(f"| {name} | {peak:.1f} GB | {static:.1f} GB | {rollout:.1f} s | {update:.1f} s |")
+  return "\n".join(rows)
+
+
+def variance() -> str:
+  """Noise over signal of one batch's gradient, at the warm start."""
+  rows = [
+    "| noise / signal | " + " | ".join(f"G = {g}" for g in _GROUPS.value) + " |",
+    "| --- |" + " --- |" * len(_GROUPS.value),
+  ]
+  for name in grpo_vs_ppo.ALGORITHMS:
+    values = [relative_variance(f"{name}-{g}", _BATCHES.value) for g in _GROUPS.value]
+    rows.append(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+  return "\n".join(rows)
+
+
+if __name__ == "__main__":
+  app.run(main)
