@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant agreement bench test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation agreement bench test test-slow test-parity lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ claims: setup model  ## GRPO against PPO, RLOO, REINFORCE: memory, speed, learni
 
 assistant: setup  ## Pretraining, SFT, reward model and RL in two stages, from scratch (10 minutes)
 	$(RUN) -m experiments.train --config=experiments/configs/assistant_pipeline.py --workdir=runs/assistant $(ARGS)
+
+overoptimisation: setup  ## A flawed reward model, optimised too far and stopped in time (10 minutes on two cores)
+	$(RUN) -m benchmarks.overoptimisation $(ARGS)
 
 agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an environment of its own
 	TRL_PYTHON=.venv-trl/bin/python $(RUN) -m benchmarks.trl_agreement
