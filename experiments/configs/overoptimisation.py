@@ -6,8 +6,8 @@ python -m experiments.train --config=experiments/configs/overoptimisation.py:sto
     --workdir=runs/stopped
 
 In a third of the preferences the longer answer wins, whatever is right: the reward model picks it
-up, and a policy without a KL to hold it finds it out (Gao et al. 2023). `exploited` runs to its end;
-`stopped` ends once the held-out gold score has not risen for six evaluations.
+up, and a policy without a KL to hold it finds it out (Gao et al. 2023). `exploited` runs to its
+end; `stopped` ends once the held-out gold score has not risen for six evaluations.
 """
 
 from experiments.configs import assistant_pipeline
