@@ -2,8 +2,8 @@
 
 python -m benchmarks.floor
 
-The rate is that of products of the model's own shapes, for a decode step (16 rows) and for an
-update (1,116 rows); the bandwidth is of reading weights, which is what a decode step is made of.
+The rate is that of products of the model's own shapes, for an update (1,116 rows) and, to know what
+narrow products cost as XLA lays them out, for a decode step (16 rows); the bandwidth is of reading.
 """
 
 import json
@@ -64,14 +64,14 @@ def floor_seconds(work: Workload, rates: dict[str, float]) -> tuple[float, float
   """The least that a rollout and an update can take, the prompt paid once for its group.
 
   Rollout: the prompt's products, then for each token the larger of reading the weights once and
-  multiplying with them. Update: 6 operations a parameter and token, and AdamW's 28 bytes a
+  multiplying with them at the rate of wide products. Update: 6 operations a parameter and token, and AdamW's 28 bytes a
   parameter (reads of gradient, moments, parameters; writes of the last three).
   """
   parameters = LAYERS + EMBEDDING
   answers = work.prompts * work.group_size
   asked = work.prompts * work.prompt_tokens
   read = 4 * parameters / rates["gb_per_s"] / 1e9
-  multiplied = 2 * answers * parameters / rates["gflops_decode"] / 1e9
+  multiplied = 2 * answers * parameters / rates["gflops"] / 1e9
   prefill = 2 * asked * LAYERS / rates["gflops"] / 1e9
   rollout = prefill + work.answer_tokens * max(read, multiplied)
   told = answers * work.answer_tokens
