@@ -14,6 +14,7 @@ from experiments.configs import assistant_pipeline
 from grpo_jax import config
 
 NAMES = ("exploited", "stopped")
+_LONGEST = 30  # an answer said twice
 
 
 def get_config(name: str = "exploited") -> config.Experiment:
@@ -25,9 +26,12 @@ def get_config(name: str = "exploited") -> config.Experiment:
   experiment.evaluation.every = 10
   stages = experiment.stages
   experiment.stages = {n: stages[n] for n in ("pretrain", "sft", "reward_model")}
+  for stage in experiment.stages.values():
+    if isinstance(stage, config.RewardModel):
+      stage.max_tokens = _LONGEST
   experiment.stages["rl"] = config.GRPO(
     steps=300,
-    rollout=config.Rollout(prompts=16, group_size=8, max_tokens=16),
+    rollout=config.Rollout(prompts=16, group_size=8, max_tokens=_LONGEST),
     optimizer=config.Optimizer(lr=5e-4, min_lr=1e-4, warmup_steps=10),
     # Too small to hold anything: it is there to be measured.
     loss=config.LossConfig(kl_coefficient=1e-6),
