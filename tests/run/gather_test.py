@@ -35,7 +35,13 @@ def _answers(examples, totals):
   )
   total = np.asarray(totals, np.float32)
   texts = [[f"{e.messages[-1]['content']}/{g}" for g in range(G)] for e in examples]
-  return Answers(examples, rollout, texts, Scores(total, {"number": total}, total[None], np.ones(1), 1), np.ones(2))
+  return Answers(
+    examples,
+    rollout,
+    texts,
+    Scores(total, {"number": total}, total[None], np.ones(1), 1),
+    np.ones(2),
+  )
 
 
 @pytest.fixture
