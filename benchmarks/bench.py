@@ -45,7 +45,8 @@ def main(_: list[str]) -> None:
           runs.append(_measure(workload, turn, name))
   parts = [table(name, [run for run in runs if run["workload"] == name]) for name in WORKLOADS]
   if _REST.value:
-    parts += [_printed("benchmarks.lengths"), _printed("benchmarks.one_program")]
+    parts += ["### W3: answers of skewed lengths", _printed("benchmarks.lengths")]
+    parts += ["### W5: the tiny task, reward in JAX", _printed("benchmarks.one_program")]
   write_section(os.path.join(_HERE, "RESULTS.md"), "\n\n".join(filter(None, parts)))
   draw(runs, os.path.join(_HERE, "bench.png"))
 

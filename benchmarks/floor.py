@@ -64,8 +64,9 @@ def floor_seconds(work: Workload, rates: dict[str, float]) -> tuple[float, float
   """The least that a rollout and an update can take, the prompt paid once for its group.
 
   Rollout: the prompt's products, then for each token the larger of reading the weights once and
-  multiplying with them at the rate of wide products. Update: 6 operations a parameter and token, and AdamW's 28 bytes a
-  parameter (reads of gradient, moments, parameters; writes of the last three).
+  multiplying with them at the rate of wide products. Update: 6 operations a parameter and token,
+  and AdamW's 28 bytes a parameter (reads of gradient, moments, parameters; writes of the last
+  three).
   """
   parameters = LAYERS + EMBEDDING
   answers = work.prompts * work.group_size

@@ -2,7 +2,7 @@
 
 python -m benchmarks.one_program [--rounds=5] -> Markdown
 
-The tiny experiment with the reward `solution`, which is in JAX, from a decoder at random. What a
+The tiny experiment with a reward in JAX that gives every group signal. What a
 step takes is timed with all that a run does (prompts, figures, files); the work of the device is
 the same compiled functions called with arrays that are ready. All four in turns.
 """
@@ -70,7 +70,9 @@ def main(_: list[str]) -> None:
 def _experiment() -> tuple[Setting, config.GRPO, dict]:
   experiment = tiny_arithmetic.get_config()
   stage = dataclasses.replace(
-    experiment.stages["grpo"], rewards={"solution": 1.0}, steps=_STEPS.value * 1000
+    experiment.stages["grpo"],
+    rewards={"benchmarks/array_reward.py:odd": 1.0},
+    steps=_STEPS.value * 1000,
   )
   experiment.stages = {"grpo": stage}
   policy, devices = load_policy(experiment), make_devices(experiment.parallel)
