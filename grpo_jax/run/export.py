@@ -5,8 +5,8 @@ import os
 from grpo_jax import weights
 from grpo_jax.config import ConfigError, Experiment, RewardModel, check
 from grpo_jax.run.checkpoint import Checkpointer
-from grpo_jax.run.loop import position
 from grpo_jax.run.policy import load_policy
+from grpo_jax.run.stages import position
 
 
 def export(experiment: Experiment, workdir: str, out: str, number: int | None = None) -> int:

@@ -1,0 +1,155 @@
+"""The stages of a run in order, from the newest checkpoint on."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+
+from grpo_jax import tasks
+from grpo_jax.config import GRPO, ConfigError, Experiment, Stage
+from grpo_jax.run.checkpoint import Checkpointer
+from grpo_jax.run.evaluate import Evaluate
+from grpo_jax.run.kinds import make_runner
+from grpo_jax.run.notices import notices
+from grpo_jax.run.profile import Profile
+from grpo_jax.run.stage import Runner, Setting, Told
+from grpo_jax.run.stop import is_over
+from grpo_jax.run.switch import kept_moments, reference_of
+from grpo_jax.run.teller import Teller
+from grpo_jax.run.writer import Writer
+from grpo_jax.types import Params, TrainState
+
+
+class Stages:
+  """A run's place among its stages, and its files."""
+
+  def __init__(
+    self, setting: Setting, evaluate: Evaluate, say: Callable[[str], None], trace: Profile
+  ):
+    self.setting, self.say, self.trace = setting, say, trace
+    self.config, workdir = setting.experiment, setting.workdir
+    self.checkpoints = Checkpointer(workdir, self.config.checkpoint)
+    self.done = self.checkpoints.latest() or 0
+    names = list(self.config.stages)
+    stage, step = position(self.config, self.done)
+    self.writer = Writer(workdir, names, names[stage] if self.done else None, step)
+    self.teller = Teller(self.config.stages, self.writer, evaluate, say)
+    self.last: TrainState | None = None  # the state that the stage before ended with
+
+  def run(self, params: Params, chosen: Sequence[str]) -> None:
+    """Runs those of the chosen stages that are left, each from the parameters of the one before."""
+    at, step = position(self.config, self.done)
+    names = list(self.config.stages)
+    if self.done:
+      self.say(f"resuming {names[at]} after step {step}")
+      self._check_place(names[at], step, [names.index(name) > at for name in chosen], chosen)
+    for index, (name, stage) in enumerate(self.config.stages.items()):
+      resumed = self.done > 0 and index == at
+      if index < at or (name not in chosen and not resumed):
+        continue
+      params = self._stage(index, name, stage, params, step if resumed else 0)
+
+  def _check_place(
+    self, name: str, step: int, later: Sequence[bool], chosen: Sequence[str]
+  ) -> None:
+    """Refuses to leave a stage that is not at its end."""
+    if name in chosen or not any(later) or self._over(name, step):
+      return
+    raise ConfigError(
+      f"--stages={','.join(chosen)}: stage {name!r} is at step {step} of"
+      f" {self.config.stages[name].steps}: name it too, or another --workdir"
+    )
+
+  def _stage(self, index: int, name: str, stage: Stage, params: Params, step: int) -> Params:
+    """One stage, from `step` on: parameters of the policy -> parameters of the policy."""
+    own = self.setting.task if stage.task is None else tasks.build(stage.task)
+    setting = dataclasses.replace(self.setting, index=index, task=own)
+    devices, number = setting.devices, setting.steps_before
+    runner = self._runner(setting, name, stage, params)
+    if runner.policy is None:
+      params = self.checkpoints.pinned("policy", name, params)
+    state = devices.replicate(self._state(runner, stage, params, number, step))
+    if number == step == 0:
+      self.teller.evaluated(name, 0, runner, state)
+    started, first = time.monotonic(), step
+    waiting: list[tuple[int, Told]] = []
+    while not self._over(name, step):
+      now = step + runner.stride
+      self.trace.before(number + step, number + now)
+      state, told = runner.advance(state, step)
+      waiting.append((step, told))
+      if self.trace.after(number + now, state):
+        self.say(f"profile of steps up to {number + now} in {self.trace.folder}")
+      due, kept = self._due(stage, now)
+      # Programs of many steps are read while the next one runs.
+      while len(waiting) > (runner.stride > 1 and not kept):
+        spent = (time.monotonic() - started) / (now - first)
+        self.teller.tell(name, stage.steps, *waiting.pop(0), spent)
+      accuracy = self.teller.evaluated(name, now, runner, state) if due else None
+      if kept:
+        self.checkpoints.save(number + now, devices.first(state), accuracy)
+      step = now
+    if step < stage.steps:
+      self.say(f"{name}: ends after step {step} of {stage.steps}, as its stop rule says")
+    if runner.finish is not None:
+      runner.finish(state)
+    self.last = devices.first(state)
+    return params if runner.policy is None else devices.first(runner.policy(state))
+
+  def _over(self, name: str, step: int) -> bool:
+    """Whether a stage ends after `step` steps."""
+    stage = self.config.stages[name]
+    if step >= stage.steps or not (stage.stop.held or stage.stop.patience):
+      return step >= stage.steps
+    lines = [line for line in self.writer.metrics(name) if stage.stop.figure in line]
+    # Only after an evaluation: a resumed run must end where the first would have.
+    if not lines or lines[-1]["step"] != step or step == 0:
+      return False
+    return is_over(stage.stop, [line[stage.stop.figure] for line in lines])
+
+  def _due(self, stage: Stage, now: int) -> tuple[bool, bool]:
+    """Whether a state after `now` steps of a stage is to be evaluated, and whether to be saved."""
+    every = self.config.evaluation.every
+    due = now == stage.steps or (every > 0 and now % every == 0)
+    return due, due or now % self.config.checkpoint.every == 0
+
+  def _runner(self, setting: Setting, name: str, stage: Stage, params: Params) -> Runner:
+    """The stage's runner, with the reference that its KL needs."""
+    reference = None
+    if isinstance(stage, GRPO):
+      for notice in notices(stage):
+        self.say(f"{name}: {notice}")
+      if stage.loss.kl_coefficient > 0:
+        reference = self.checkpoints.pinned("reference", reference_of(self.config, name), params)
+    return make_runner(setting, stage, reference, self.writer.samples(name))
+
+  def _state(
+    self, runner: Runner, stage: Stage, params: Params, number: int, step: int
+  ) -> TrainState:
+    """The stage's state after `step` steps, from the checkpoint if there is one."""
+    if step:
+      return self.checkpoints.restore(number + step, jax.eval_shape(runner.init, params))
+    state = runner.init(params)
+    if stage.switch.moments == "keep":
+      state = state.replace(opt_state=kept_moments(self.last, state))  # type: ignore[attr-defined]
+    return state
+
+  def close(self) -> None:
+    """Waits until all files are complete."""
+    self.trace.close()
+    self.writer.close()
+    self.checkpoints.close()
+
+
+def position(experiment: Experiment, done: int) -> tuple[int, int]:
+  """The stage's index and the steps done in it, after `done` steps of all stages.
+
+  At a boundary it is the end of the earlier stage, whose parameters the checkpoint holds.
+  """
+  lengths = [stage.steps for stage in experiment.stages.values()]
+  for index, steps in enumerate(lengths):
+    if done <= steps:
+      return index, done
+    done -= steps
+  raise ConfigError(f"the newest checkpoint is {done} steps past the end of the experiment")

@@ -1,0 +1,69 @@
+"""What a run writes down and says of its steps and states."""
+
+from collections.abc import Callable
+from typing import Any
+
+from grpo_jax.config import ConfigError, Stage
+from grpo_jax.run import console
+from grpo_jax.run.evaluate import Evaluate
+from grpo_jax.run.figures import memory_figures
+from grpo_jax.run.stage import Runner, Told
+from grpo_jax.run.writer import Writer
+from grpo_jax.types import TrainState
+
+# Steps between the prompts that are shown with their best and worst answer.
+_SHOW_EVERY = 10
+# Updates with a gradient that is not finite are skipped; as many in a row end the run.
+_MOST_BAD = 3
+
+
+class Teller:
+  """Takes what there is to tell to the files of a run and to a person."""
+
+  def __init__(
+    self, stages: dict[str, Stage], writer: Writer, evaluate: Evaluate, say: Callable[[str], None]
+  ):
+    self._stages, self._writer, self._evaluate, self._say = stages, writer, evaluate, say
+    self._bad = 0  # steps in a row whose gradient was not finite
+
+  def tell(self, name: str, steps: int, done: int, told: Told, spent: float) -> None:
+    """Writes the steps after `done` down, and says them; `spent` seconds were each."""
+    outcomes = told()
+    for step, outcome in enumerate(outcomes, start=done + 1):
+      self._check_finite(name, step, outcome.figures)
+      self._writer.write_metrics(name, step, outcome.figures | memory_figures())
+      if outcome.samples:
+        self._writer.write_samples(name, step, outcome.samples)
+        if len(outcomes) > 1 or step % _SHOW_EVERY == 1:
+          self._say(_sample(outcome.samples[0]))
+      left = spent * (steps - step)
+      self._say(console.step_line(name, step, steps, outcome.figures, left))
+
+  def evaluated(self, name: str, step: int, runner: Runner, state: TrainState) -> float | None:
+    """Held-out figures of a state, written down and said; the accuracy, where there is one."""
+    figures = {} if runner.judge is None else runner.judge(state)
+    if runner.policy is not None:
+      figures |= self._evaluate(runner.policy(state))
+    stop = self._stages[name].stop
+    if (stop.held or stop.patience) and stop.figure not in figures:
+      known = ", ".join(sorted(figures))
+      raise ConfigError(
+        f"config.stages.{name}.stop.figure={stop.figure!r} is not evaluated: {known}"
+      )
+    self._writer.write_metrics(name, step, figures)
+    self._say(console.evaluation_line(name, step, figures))
+    return figures.get("eval/accuracy")
+
+  def _check_finite(self, name: str, step: int, figures: dict[str, float]) -> None:
+    """Stops a run that is destroyed; a single bad update is skipped, and counted."""
+    self._bad = self._bad + 1 if figures["train/nonfinite"] else 0
+    if self._bad == _MOST_BAD:
+      raise RuntimeError(
+        f"{name} step {step}: the gradient was not finite {self._bad} times in a row: a lower"
+        " optimizer.lr, or model.dtype='float32', may help; metrics.jsonl shows since when"
+      )
+
+
+def _sample(record: dict[str, Any]) -> str:
+  names = ("prompt", "completions", "rewards", "advantages")
+  return console.sample_block(*(record[name] for name in names))
