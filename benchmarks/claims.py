@@ -15,10 +15,10 @@ from benchmarks.variance import relative_variance
 from benchmarks.variants_report import plus_minus
 from experiments.configs import grpo_vs_ppo
 
-_PARTS = ("learning", "memory", "variance")
+_PARTS = ["learning", "memory", "variance"]
 _SEEDS = flags.DEFINE_integer("seeds", 2, "Runs of each algorithm and size.", lower_bound=1)
 _BATCHES = flags.DEFINE_integer("batches", 32, "Batches of each gradient estimate.", lower_bound=2)
-_CHOSEN = flags.DEFINE_list("parts", _PARTS, "Which tables.")
+_CHOSEN = flags.DEFINE_list("parts", list(_PARTS), "Which tables.")
 _GROUPS = flags.DEFINE_list("groups", list(map(str, grpo_vs_ppo.GROUPS)), "Answers a prompt.")
 _CONFIG = os.path.join("experiments", "configs", "grpo_vs_ppo.py")
 _ROOT = os.path.dirname(grpo_vs_ppo.WARM_START)
