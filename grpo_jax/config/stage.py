@@ -17,7 +17,8 @@ class Stop(Config):
   figure: its name in metrics.jsonl. lower: a lower one is better, as of a loss.
   held: the stage ends once the figure is `score` or better this many evaluations in a row; 0 is
     off.
-  patience: it ends after as many evaluations in a row without a new best; 0 is off.
+  patience: it ends after as many evaluations in a row without a new best, and the policy goes on
+    as it was at its best, however the stage ends; 0 is off.
   """
 
   figure: str = "eval/accuracy"

@@ -63,6 +63,17 @@ class Checkpointer:
       checkpointer.save(path, params)
     return jax.tree.map(lambda leaf: leaf.copy(), params)
 
+  def save_best(self, stage: str, params: Params) -> None:
+    """Keeps the policy of a stage's best evaluation so far, in WORKDIR/best/stage."""
+    with ocp.StandardCheckpointer() as checkpointer:
+      checkpointer.save(os.path.join(self._workdir, "best", stage), params, force=True)
+
+  def best(self, stage: str, like: Params) -> Params:
+    """What `save_best` has kept last."""
+    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    with ocp.StandardCheckpointer() as checkpointer:
+      return checkpointer.restore(os.path.join(self._workdir, "best", stage), target)
+
   def close(self) -> None:
     """Waits for the last save, and raises if it failed: no run ends well without it."""
     self._manager.wait_until_finished()

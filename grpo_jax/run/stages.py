@@ -14,7 +14,7 @@ from grpo_jax.run.kinds import make_runner
 from grpo_jax.run.notices import notices
 from grpo_jax.run.profile import Profile
 from grpo_jax.run.stage import Runner, Setting, Told
-from grpo_jax.run.stop import is_over
+from grpo_jax.run.stop import is_best, is_over
 from grpo_jax.run.switch import kept_moments, reference_of
 from grpo_jax.run.teller import Teller
 from grpo_jax.run.writer import Writer
@@ -87,6 +87,9 @@ class Stages:
         spent = (time.monotonic() - started) / (now - first)
         self.teller.tell(name, stage.steps, *waiting.pop(0), spent)
       accuracy = self.teller.evaluated(name, now, runner, state) if due else None
+      if due and stage.stop.patience and is_best(stage.stop, self._watched(name)):
+        policy = params if runner.policy is None else devices.first(runner.policy(state))
+        self.checkpoints.save_best(name, policy)
       if kept:
         self.checkpoints.save(number + now, devices.first(state), accuracy)
       step = now
@@ -95,7 +98,12 @@ class Stages:
     if runner.finish is not None:
       runner.finish(state)
     self.last = devices.first(state)
-    return params if runner.policy is None else devices.first(runner.policy(state))
+    if runner.policy is None:
+      return params
+    if stage.stop.patience:
+      self.say(f"{name}: the policy goes on as it was at its best {stage.stop.figure}")
+      return self.checkpoints.best(name, params)
+    return devices.first(runner.policy(state))
 
   def _over(self, name: str, step: int) -> bool:
     """Whether a stage ends after `step` steps."""
@@ -106,7 +114,13 @@ class Stages:
     # Only after an evaluation: a resumed run must end where the first would have.
     if not lines or lines[-1]["step"] != step or step == 0:
       return False
-    return is_over(stage.stop, [line[stage.stop.figure] for line in lines])
+    return is_over(stage.stop, self._watched(name))
+
+  def _watched(self, name: str) -> list[float]:
+    """The figure that a stage's stop rule looks at, of each evaluation of its own steps."""
+    figure = self.config.stages[name].stop.figure
+    lines = (line for line in self.writer.metrics(name) if line.get(figure) is not None)
+    return [line[figure] for line in lines if line["step"]]
 
   def _due(self, stage: Stage, now: int) -> tuple[bool, bool]:
     """Whether a state after `now` steps of a stage is to be evaluated, and whether to be saved."""

@@ -10,8 +10,7 @@ def is_over(stop: Stop, values: Sequence[float]) -> bool:
 
   Args:
     stop: see config.Stop.
-    values: stop.figure of each evaluation of the stage, in order; the one before its first step is
-      among them where there is one.
+    values: stop.figure of each evaluation of the stage after steps of its own, in order.
   """
   sign = -1 if stop.lower else 1
   scores = [sign * value for value in values]
@@ -19,6 +18,12 @@ def is_over(stop: Stop, values: Sequence[float]) -> bool:
   held = len(newest) == stop.held > 0 and all(score >= sign * stop.score for score in newest)
   tired = stop.patience > 0 and len(scores) - 1 - _best(scores) >= stop.patience
   return held or tired
+
+
+def is_best(stop: Stop, values: Sequence[float]) -> bool:
+  """Whether the last of a stage's evaluations is better than all before it."""
+  sign = -1 if stop.lower else 1
+  return _best([sign * value for value in values]) == len(values) - 1
 
 
 def _best(scores: Sequence[float]) -> int:

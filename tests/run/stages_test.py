@@ -64,8 +64,8 @@ _TIRED = config.Stop(patience=1)  # accuracy stays 0: the second evaluation is n
 
 def test_a_stage_that_stops_early_hands_over_to_the_next(tmp_path):
   said = run({"sft": _sft(steps=9, stop=_TIRED), "grpo": _grpo()}, tmp_path, every=2)
-  assert places(tmp_path) == [("sft", n) for n in (1, 2)] + [("grpo", n) for n in (1, 2, 3)]
-  assert "sft: ends after step 2 of 9" in said
+  assert places(tmp_path) == [("sft", n) for n in (1, 2, 3, 4)] + [("grpo", n) for n in (1, 2, 3)]
+  assert "sft: ends after step 4 of 9" in said
 
 
 def test_a_run_killed_after_a_stage_stopped_goes_on_in_the_next(tmp_path):
@@ -82,10 +82,33 @@ def test_a_run_killed_after_a_stage_stopped_goes_on_in_the_next(tmp_path):
 
   with pytest.raises(KilledError):
     loop.run(experiment(stages, every=2), str(tmp_path / "parts"), say=kill)
-  assert places(tmp_path / "parts") == [("sft", 1), ("sft", 2)]
+  assert places(tmp_path / "parts") == [("sft", n) for n in (1, 2, 3, 4)]
   run(stages, tmp_path / "parts", every=2)
   assert places(tmp_path / "parts") == places(tmp_path / "whole")
   np.testing.assert_array_equal(params(tmp_path / "parts"), params(tmp_path / "whole"))
+
+
+def test_with_patience_the_policy_goes_on_as_it_was_at_its_best(tmp_path):
+  """Its best evaluation is the first, after step 1: the next stage starts from there."""
+  stop = config.Stop(figure="eval/length", patience=2, lower=False)
+  stages = {"sft": _sft(steps=9, stop=stop), "grpo": _grpo(steps=1)}
+  said = run(stages, tmp_path / "a", every=1)
+  lengths = [
+    line["eval/length"]
+    for line in lines(tmp_path / "a")
+    if line["stage"] == "sft" and line["step"]
+    if "eval/length" in line
+  ]
+  best = max(range(len(lengths)), key=lambda at: lengths[at]) + 1
+  assert best < len(lengths)
+  assert "goes on as it was at its best eval/length" in said
+  checkpoints = Checkpointer(str(tmp_path / "a"), config.Checkpoint())
+  kept = checkpoints.best("sft", checkpoints.saved(checkpoints.latest())["params"])
+  last = checkpoints.saved(checkpoints.latest())["params"]
+  checkpoints.close()
+  flat = [np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)]) for tree in (kept, last)]
+  # One GRPO step of Adam moves each parameter by lr at most; the steps after the best moved more.
+  assert np.abs(flat[0] - flat[1]).max() <= 1.01e-2
 
 
 def test_stages_run_one_by_one_are_the_whole_run(tmp_path):
