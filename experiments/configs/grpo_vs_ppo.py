@@ -6,6 +6,7 @@ python -m experiments.train --config=experiments/configs/grpo_vs_ppo.py:grpo-8 -
 
 `ALGORITHM-G`: G answers to each of 256 / G prompts, from the warm start that all share.
 `smollm2-ALGORITHM`: four steps of SmolLM2-135M on 4 prompts x 8 answers, for memory and speed.
+`smollm2_learning-ALGORITHM`: thirty steps of the main job, 8 prompts x 8 answers.
 """
 
 from experiments.configs import smollm2_addition, variants
@@ -15,19 +16,22 @@ WARM_START = "runs/claims/warm_start"
 ALGORITHMS = ("grpo", "rloo", "reinforce", "ppo_separate", "ppo_shared")
 GROUPS = (2, 4, 8, 16)
 _ANSWERS = 256
+_SMOLLM2 = ("smollm2", "smollm2_learning")
 
 
 def get_config(name: str = "grpo-8") -> config.Experiment:
   """See the top of this file; "warm_start" is what all begin with."""
   if name == "warm_start":
     return variants.get_config("warm_start")
-  if name.startswith("smollm2-"):
-    return _smollm2(name.removeprefix("smollm2-"))
-  algorithm, _, group = name.partition("-")
+  first, _, rest = name.partition("-")
+  if first in _SMOLLM2:
+    return _smollm2(first, rest)
+  algorithm, group = first, rest
   if algorithm not in ALGORITHMS or group not in map(str, GROUPS):
     raise config.ConfigError(
       f"{name!r}: expected ALGORITHM-G with one of {', '.join(ALGORITHMS)} and G of"
-      f" {', '.join(map(str, GROUPS))}, or smollm2-ALGORITHM"
+      f" {', '.join(map(str, GROUPS))}, or one of"
+      f" {', '.join(_SMOLLM2)} and -ALGORITHM"
     )
   experiment = variants.get_config("grpo")
   experiment.model = config.Model(weights=f"{WARM_START}/model", remat=False, unroll=0)
@@ -38,14 +42,17 @@ def get_config(name: str = "grpo-8") -> config.Experiment:
 
 
 def stage(
-  algorithm: str, sizes: config.Rollout, optimizer: config.Optimizer, steps: int
+  algorithm: str, sizes: config.Rollout, optimizer: config.Optimizer, steps: int, warmup: int = 10
 ) -> config.GRPO:
-  """One algorithm; rollout, rewards and policy optimiser are those of all."""
+  """One algorithm; rollout, rewards and policy optimiser are those of all.
+
+  warmup: steps in which a separate critic learns alone.
+  """
   if algorithm.startswith("ppo"):
     ppo = config.PPO(steps=steps, rollout=sizes, optimizer=optimizer)
     ppo.critic = algorithm.removeprefix("ppo_")
     if ppo.critic == "separate":
-      ppo.critic_warmup = min(10, steps - 1)
+      ppo.critic_warmup = warmup
       ppo.critic_optimizer = config.Optimizer(lr=5 * optimizer.lr, min_lr=5 * optimizer.min_lr)
     return ppo
   presets = {"grpo": "grpo", "rloo": "rloo", "reinforce": "reinforce_pp"}
@@ -54,13 +61,22 @@ def stage(
   )
 
 
-def _smollm2(algorithm: str) -> config.Experiment:
+def _smollm2(kind: str, algorithm: str) -> config.Experiment:
+  """The main job's model and sums."""
   if algorithm not in ALGORITHMS:
     raise config.ConfigError(f"no algorithm {algorithm!r}: known are {', '.join(ALGORITHMS)}")
   experiment = smollm2_addition.get_config()
-  experiment.evaluation.problems, experiment.evaluation.batch_size = 8, 8
   experiment.checkpoint.every = 1000
-  sizes = config.Rollout(prompts=4, group_size=8, max_tokens=12)
-  optimizer = config.Optimizer(lr=2e-6, min_lr=2e-7)
-  experiment.stages = {"rl": stage(algorithm, sizes, optimizer, steps=4)}
+  if kind == "smollm2":
+    experiment.evaluation.problems, experiment.evaluation.batch_size = 8, 8
+    sizes = config.Rollout(prompts=4, group_size=8, max_tokens=12)
+    optimizer = config.Optimizer(lr=2e-6, min_lr=2e-7)
+    experiment.stages = {"rl": stage(algorithm, sizes, optimizer, steps=4, warmup=1)}
+    return experiment
+  evaluation = experiment.evaluation
+  evaluation.problems, evaluation.every, evaluation.batch_size = 100, 5, 100
+  main = experiment.stages["grpo"]
+  assert isinstance(main, config.GRPO)
+  rl = stage(algorithm, main.rollout, main.optimizer, steps=30, warmup=3)
+  experiment.stages = {"rl": rl}
   return experiment
