@@ -130,7 +130,8 @@ def _device_of_loop(setting: Setting, stage: config.GRPO, params: dict) -> Calla
 
 def _device_of_program(setting: Setting, stage: config.GRPO, params: dict) -> Callable[[], None]:
   """The program with all that it is asked at hand."""
-  compiled, state = jax.jit(stage_program(setting, stage), donate_argnums=0), None
+  program, models = stage_program(setting, stage)
+  compiled, state = jax.jit(program, donate_argnums=0), None
   _, asked = asked_of(setting, stage, range(stage.steps_per_program))
   asked = jax.tree.map(jnp.asarray, asked)
   state = init_state(_copy(params), make_optimizer(stage.optimizer))
@@ -138,7 +139,7 @@ def _device_of_program(setting: Setting, stage: config.GRPO, params: dict) -> Ca
   def steps() -> None:
     nonlocal state
     for _ in range(_PROGRAMS):
-      state, _ = jax.block_until_ready(compiled(state, asked))
+      state, _ = jax.block_until_ready(compiled(state, asked, models))
 
   return steps
 

@@ -15,12 +15,12 @@ from experiments.configs import overoptimisation
 
 _CONFIG = os.path.join("experiments", "configs", "overoptimisation.py")
 _ROOT = os.path.join("runs", "overoptimisation")
-_SMOOTHED = 10
+# Of the axis: more is no longer the same language.
+_MOST_KL = 6
 # (figure, label, colour)
 _DRAWN = (
-  ("reward/stage:reward_model", "learned reward of what is sampled", "#2266cc"),
-  ("reward/gold", "gold score of what is sampled", "#d9720f"),
-  ("eval/accuracy", "gold score, held out, greedy", "#8a4b08"),
+  ("eval/stage:reward_model", "learned reward, held out", "#2266cc"),
+  ("eval/accuracy", "gold score, held out", "#d9720f"),
 )
 
 
@@ -34,47 +34,39 @@ def main(_: list[str]) -> None:
 
 
 def summary(of: runs.Lines) -> str:
-  """Where the held-out gold score was best, and how both ended."""
-  gold = runs.curve(of, "eval/accuracy")
-  step, best = max(gold, key=lambda point: point[1])
-  learned = _smoothed(runs.curve(of, "reward/stage:reward_model"))
+  """Where the held-out gold score was best, and how all ended."""
+  gold, learned = (dict(runs.curve(of, key)) for key, *_ in reversed(_DRAWN))
   kl = dict(runs.curve(of, "policy/kl_ref"))
-  return (
-    f"gold {best:.3f} at step {step} (KL {kl[step]:.2f}), {gold[-1][1]:.3f} at the end, step"
-    f" {gold[-1][0]} (KL {kl[gold[-1][0]]:.2f}); learned reward {learned[0][1]:.2f} ->"
-    f" {learned[-1][1]:.2f}"
+  best, last = max(gold, key=lambda step: gold[step]), max(gold)
+  return "; ".join(
+    f"{when} (step {step}, KL {kl.get(step, 0):.2f})"
+    f" gold {gold[step]:.3f}, learned {learned[step]:.2f}"
+    for when, step in (("at first", 0), ("at its best", best), ("at the end", last))
   )
 
 
-def _smoothed(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-  """The mean of each point and those shortly before it."""
-  return [
-    (points[end][0], sum(y for _, y in near) / len(near))
-    for end in range(len(points))
-    for near in [points[max(0, end + 1 - _SMOOTHED) : end + 1]]
-  ]
-
-
 def picture(own: dict[str, runs.Lines], path: str) -> None:
-  """A panel a run: rewards to the left, the KL to the right."""
+  """A panel a run: scores to the left, the KL to the right; a ring where gold was best."""
   import matplotlib
 
   matplotlib.use("Agg")
   from matplotlib import pyplot
 
   figure, axes = pyplot.subplots(
-    1, len(own), figsize=(11, 4), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    1, len(own), figsize=(13, 4), sharex=True, sharey=True, squeeze=False, layout="constrained"
   )
   for panel, (name, of) in zip(axes[0], own.items(), strict=True):
     for key, label, color in _DRAWN:
-      points = runs.curve(of, key)
-      points = points if key.startswith("eval") else _smoothed(points)
-      panel.plot(*zip(*points, strict=True), color=color, label=label)
+      panel.plot(*zip(*runs.curve(of, key), strict=True), color=color, label=label)
+    best = max(runs.curve(of), key=lambda point: point[1])
+    panel.plot(*best, marker="o", markersize=10, fillstyle="none", color=_DRAWN[1][2])
     right = panel.twinx()
-    kl = _smoothed(runs.curve(of, "policy/kl_ref"))
-    right.plot(*zip(*kl, strict=True), color="#616e7c", linestyle=":", label="KL to the start")
-    right.set_ylim(bottom=0)
-    right.set_ylabel("KL, nats a token", color="#616e7c")
+    right.plot(
+      *zip(*runs.curve(of, "policy/kl_ref"), strict=True),
+      color="#616e7c", linestyle=":", label="KL to the start",
+    )  # fmt: skip
+    right.set_ylim(0, _MOST_KL)
+    right.set_ylabel("KL, nats a token (dotted)", color="#616e7c")
     panel.set_title(name, fontsize=10, loc="left")
     panel.set_xlabel("step of the RL stage")
     panel.grid(axis="y", color="#e4e7eb")

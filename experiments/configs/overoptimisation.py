@@ -1,19 +1,20 @@
 r"""A learned reward with a flaw, optimised too far, and the run that stops in time.
 
-make overoptimisation  # both runs, and a picture of learned reward, gold score and KL
+make overoptimisation  # all runs, and a picture of learned reward, gold score and KL
 
 python -m experiments.train --config=experiments/configs/overoptimisation.py:stopped \
     --workdir=runs/stopped
 
 In a third of the preferences the longer answer wins, whatever is right: the reward model picks it
 up, and a policy without a KL to hold it finds it out (Gao et al. 2023). `exploited` runs to its
-end; `stopped` ends once the held-out gold score has not risen for six evaluations.
+end; `stopped` ends after two evaluations without a new best held-out gold score, and goes on as it
+was at its best; `held` pays for its KL to where it began.
 """
 
 from experiments.configs import assistant_pipeline
 from grpo_jax import config
 
-NAMES = ("exploited", "stopped")
+NAMES = ("exploited", "stopped", "held")
 _LONGEST = 30  # an answer said twice
 
 
@@ -24,6 +25,7 @@ def get_config(name: str = "exploited") -> config.Experiment:
   experiment = assistant_pipeline.get_config()
   experiment.task = config.Assistant(flawed=0.7, noise=0.05, length_bias=0.35)
   experiment.evaluation.every = 10
+  experiment.evaluation.scores = (*experiment.evaluation.scores, "stage:reward_model")
   stages = experiment.stages
   experiment.stages = {n: stages[n] for n in ("pretrain", "sft", "reward_model")}
   for stage in experiment.stages.values():
@@ -33,9 +35,9 @@ def get_config(name: str = "exploited") -> config.Experiment:
     steps=300,
     rollout=config.Rollout(prompts=16, group_size=8, max_tokens=_LONGEST),
     optimizer=config.Optimizer(lr=5e-4, min_lr=1e-4, warmup_steps=10),
-    # Too small to hold anything: it is there to be measured.
-    loss=config.LossConfig(kl_coefficient=1e-6),
+    # The small one holds nothing: it is there to be measured.
+    loss=config.LossConfig(kl_coefficient=0.1 if name == "held" else 1e-6),
     rewards={"stage:reward_model": 1.0, "gold": 0.0},
-    stop=config.Stop(patience=6 if name == "stopped" else 0),
+    stop=config.Stop(patience=2 if name == "stopped" else 0),
   )
   return experiment

@@ -55,18 +55,32 @@ def check_rewards(experiment: Experiment) -> None:
   Raises:
     ConfigError: names the reward and the field.
   """
-  for name in (experiment.evaluation.reward, *experiment.evaluation.scores):
-    if is_learned(name) or isinstance(resolve(name), ArrayReward):
-      raise ConfigError(
-        f"config.evaluation: {name!r} reads arrays, and evaluation has texts: use one of"
-        f" {', '.join(REWARDS)}, or 'file.py:function'"
-      )
+  _check_evaluation(experiment)
   trained: list[str] = []
   for stage_name, stage in experiment.stages.items():
     if isinstance(stage, RewardModel):
       trained.append(f"stage:{stage_name}")
     if isinstance(stage, GRPO):
       _check_stage_rewards(f"config.stages.{stage_name}", stage, trained)
+
+
+def _check_evaluation(experiment: Experiment) -> None:
+  """Evaluation has texts, and learned scores, which are no matter of right and wrong."""
+  evaluation = experiment.evaluation
+  names = [evaluation.reward, *(n for n in evaluation.scores if not is_learned(n))]
+  for name in names:
+    if is_learned(name) or isinstance(resolve(name), ArrayReward):
+      raise ConfigError(
+        f"config.evaluation: {name!r} reads arrays, and evaluation has texts: use one of"
+        f" {', '.join(REWARDS)}, or 'file.py:function' (scores may name learned rewards)"
+      )
+  models = {f"stage:{n}" for n, s in experiment.stages.items() if isinstance(s, RewardModel)}
+  for name in evaluation.scores:
+    if name.startswith("stage:") and name not in models:
+      raise ConfigError(
+        f"config.evaluation.scores: {name!r} is no RewardModel stage; there are:"
+        f" {', '.join(sorted(models)) or 'none'}"
+      )
 
 
 def _check_stage_rewards(path: str, stage: GRPO, trained: list[str]) -> None:
@@ -76,7 +90,7 @@ def _check_stage_rewards(path: str, stage: GRPO, trained: list[str]) -> None:
       raise ConfigError(
         f"{path}.rewards: {name!r} must be a RewardModel stage before this one; there are: {known}"
       )
-    in_jax = not is_learned(name) and isinstance(resolve(name), ArrayReward)
+    in_jax = is_learned(name) or isinstance(resolve(name), ArrayReward)
     if stage.steps_per_program > 1 and not in_jax:
       raise ConfigError(
         f"{path}.rewards: {name!r} is not in JAX, as 'solution' is, and"

@@ -1,13 +1,13 @@
 """Greedy answers to held-out problems."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from grpo_jax.config import Evaluation
 from grpo_jax.model import Network
 from grpo_jax.parallel import Devices
-from grpo_jax.rewards import score
+from grpo_jax.rewards import LearnedReward, is_learned, score
 from grpo_jax.rollout import make_rollout
 from grpo_jax.run.batches import answer_texts, prompt_batch
 from grpo_jax.run.keys import prompt_keys, seeded
@@ -15,8 +15,8 @@ from grpo_jax.tasks import Example
 from grpo_jax.types import Params
 from grpo_jax.weights.tokenizer import Tokenizer
 
-# replicated parameters -> figures
-Evaluate = Callable[[Params], dict[str, float]]
+# (replicated parameters, learned rewards by name) -> figures
+Evaluate = Callable[[Params, Mapping[str, LearnedReward]], dict[str, float]]
 
 
 def make_evaluate(
@@ -26,9 +26,10 @@ def make_evaluate(
   examples: Sequence[Example],
   devices: Devices,
 ) -> Evaluate:
-  """Builds params -> eval/accuracy, the share of examples whose greedy answer scores 1.
+  """Builds (params, models) -> eval/accuracy, the share of examples whose greedy answer scores 1.
 
-  Also eval/NAME, the mean of each of config.scores over the answers that it can score;
+  Also eval/NAME, the mean of each of config.scores over the answers that it can score, those of
+  learned rewards where `models` has them;
   eval/problems, eval/length (tokens), eval/truncated (share cut by max_tokens) and eval/unscored
   (share that the reward could not score, counted as wrong).
 
@@ -53,18 +54,21 @@ def make_evaluate(
   questions = [example.question for example in examples]
   fields = [example.fields for example in examples]
 
-  def evaluate(params: Params) -> dict[str, float]:
+  def evaluate(params: Params, models: Mapping[str, LearnedReward]) -> dict[str, float]:
     texts, lengths, finished = [], [], []
+    learned: dict[str, list[float]] = {name: [] for name in models}
     for part, prompts in zip(parts, batches, strict=True):
       answers = devices.join(greedy(params, devices.split(prompts), devices.split(keys)))
+      for name, model in models.items():
+        learned[name] += model(answers)[: len(part), 0].tolist()
       tokens, mask = np.asarray(answers.tokens), np.asarray(answers.mask)
       texts += answer_texts(tokenizer, tokens[: len(part)], mask[: len(part)])
       lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
       finished += np.asarray(answers.finished)[: len(part), 0].tolist()
     scores = score({config.reward: 1.0}, questions, texts, fields).total
-    means = {
-      name: _mean(score({name: 1.0}, questions, texts, fields).total) for name in config.scores
-    }
+    ruled = [name for name in config.scores if not is_learned(name)]
+    means = {name: _mean(score({name: 1.0}, questions, texts, fields).total) for name in ruled}
+    means |= {name: _mean(np.array(values)) for name, values in learned.items()}
     if np.isnan(scores).all():
       raise RuntimeError(
         f"config.evaluation.reward={config.reward!r} could score none of {len(examples)} held-out"

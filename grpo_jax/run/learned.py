@@ -1,21 +1,37 @@
 """Rewards that a model has learned, as functions of a batch of answers."""
 
 import os
+from collections.abc import Callable
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from grpo_jax.config import ConfigError
-from grpo_jax.rewards import LearnedReward
+from grpo_jax.rewards import LearnedReward, is_learned
 from grpo_jax.run.reward_model import FOLDER
 from grpo_jax.run.stage import Setting
 from grpo_jax.steps.reward_model import init_params, make_score
 from grpo_jax.types import Params, Rollout
 
+# (reward model, answers) -> scores f32[P,G]: pure
+Judge = Callable[[Params, Rollout], jax.Array]
+
 
 def make_learned_reward(setting: Setting, name: str) -> LearnedReward:
-  """Builds Rollout of NumPy arrays -> scores f32[P,G], standardised as the held-out ones were.
+  """Builds Rollout of NumPy arrays -> scores f32[P,G], as `learned_judge` has them."""
+  devices = setting.devices
+  params, judge = learned_judge(setting, name)
+  compiled, ready = devices.compile(judge), devices.replicate(params)
+
+  def reward(rollout: Rollout) -> np.ndarray:
+    return jax.device_get(devices.join(compiled(ready, devices.split(rollout))))
+
+  return reward
+
+
+def learned_judge(setting: Setting, name: str) -> tuple[Params, Judge]:
+  """A reward model, and its scores in standard deviations from the mean of its held-out ones.
 
   Args:
     setting: the run.
@@ -24,25 +40,33 @@ def make_learned_reward(setting: Setting, name: str) -> LearnedReward:
   Raises:
     ConfigError: there is no such model, or it is of another decoder.
   """
+  params, mean, std = load(_path(setting, name), name, setting)
+  score = make_score(setting.network)
+
+  def judge(params: Params, rollout: Rollout) -> jax.Array:
+    return (score(params, rollout.prompts, rollout.tokens, rollout.mask) - mean) / std
+
+  return params, judge
+
+
+def held_out_models(setting: Setting) -> dict[str, LearnedReward]:
+  """The learned rewards among evaluation.scores, as far as their stages have ended."""
+  names = filter(is_learned, setting.experiment.evaluation.scores)
+  before = list(setting.experiment.stages)[: setting.index]
+  there = [n for n in names if n.startswith("model:") or n.removeprefix("stage:") in before]
+  return {name: make_learned_reward(setting, name) for name in there}
+
+
+def _path(setting: Setting, name: str) -> str:
   kind, _, place = name.partition(":")
-  path = os.path.join(setting.workdir, FOLDER, place) if kind == "stage" else place
-  params, mean, std = load(path, name, setting)
-  devices = setting.devices
-  compiled, ready = devices.compile(make_score(setting.network)), devices.replicate(params)
-
-  def reward(rollout: Rollout) -> np.ndarray:
-    given = devices.split((rollout.prompts, rollout.tokens, rollout.mask))
-    scores = jax.device_get(devices.join(compiled(ready, *given)))
-    return (np.asarray(scores, np.float32) - mean) / std
-
-  return reward
+  return os.path.join(setting.workdir, FOLDER, place) if kind == "stage" else place
 
 
 def load(path: str, name: str, setting: Setting) -> tuple[Params, float, float]:
   """Parameters, and mean and standard deviation of the held-out scores.
 
   Raises:
-    ConfigError: as `make_learned_reward`.
+    ConfigError: as `learned_judge`.
   """
   if not os.path.isdir(path):
     raise ConfigError(f"reward {name!r}: there is no reward model in {path}")

@@ -12,18 +12,19 @@ from grpo_jax import metrics as metrics_lib
 from grpo_jax.advantages import make_advantages
 from grpo_jax.config import GRPO, as_terms
 from grpo_jax.optimizer import make_optimizer
-from grpo_jax.rewards import Scores, Solutions, compose, resolve
+from grpo_jax.rewards import Scores, Solutions, compose, is_learned, resolve
 from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.batches import answer_texts, prompt_batch
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records
 from grpo_jax.run.keys import prompt_keys
 from grpo_jax.run.learn import stage_step
-from grpo_jax.run.sampler import check_scores, solutions, stage_rollout
+from grpo_jax.run.learned import learned_judge
+from grpo_jax.run.sampler import check_scores, reads_solutions, solutions, stage_rollout
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.steps import Asked, Program, Record, make_grpo_program
 from grpo_jax.steps.update import init_state
 from grpo_jax.tasks import Example
-from grpo_jax.types import Rollout, TrainState
+from grpo_jax.types import Params, Rollout, TrainState
 
 
 def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
@@ -32,13 +33,14 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
   The run is that of the loop of the host, but samples are of the last step of each program.
   """
   optimizer, count = make_optimizer(stage.optimizer), stage.steps_per_program
-  compiled = setting.devices.compile(stage_program(setting, stage), donate=(0,))
+  program, models = stage_program(setting, stage)
+  compiled = setting.devices.compile(program, donate=(0,))
   ended = time.monotonic()
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
     examples, asked = asked_of(setting, stage, range(step, step + count))
-    state, records = compiled(state, asked)
+    state, records = compiled(state, asked, models)
 
     def told() -> list[Outcome]:
       nonlocal ended
@@ -52,19 +54,26 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
   return Runner(stage.steps, init, advance, stride=count)
 
 
-def stage_program(setting: Setting, stage: GRPO) -> Program:
-  """The program that the stage's config describes."""
-  rewards, terms = [resolve(name) for name in stage.rewards], as_terms(stage.rewards)
+def stage_program(setting: Setting, stage: GRPO) -> tuple[Program, dict[str, Params]]:
+  """The program that the stage's config describes, and the reward models that it is given."""
+  terms, models, learned = as_terms(stage.rewards), {}, {}
+  for name in filter(is_learned, stage.rewards):
+    models[name], learned[name] = learned_judge(setting, name)
+
+  def one(name: str, rollout: Rollout, targets: Solutions, models: dict) -> jax.Array:
+    if name in learned:
+      return learned[name](models[name], rollout)
+    return resolve(name)(rollout, targets)  # type: ignore[arg-type, call-arg, return-value]
 
   def judge(
-    rollout: Rollout, targets: Solutions, step: jax.Array
+    rollout: Rollout, targets: Solutions, step: jax.Array, models: dict
   ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    parts = jnp.stack([reward(rollout, targets) for reward in rewards])  # type: ignore
+    parts = jnp.stack([one(name, rollout, targets, models) for name in terms])
     total, counted, weights = compose(parts, terms, step)
     return total, parts, make_advantages(total, counted, weights, rollout.mask, stage)
 
   step = stage_step(setting, stage, make_optimizer(stage.optimizer))
-  return make_grpo_program(stage_rollout(setting, stage), judge, step)
+  return make_grpo_program(stage_rollout(setting, stage), judge, step), models
 
 
 def asked_of(setting: Setting, stage: GRPO, steps: range) -> tuple[list[list[Example]], Asked]:
@@ -74,7 +83,8 @@ def asked_of(setting: Setting, stage: GRPO, steps: range) -> tuple[list[list[Exa
   flat = [example for some in examples for example in some]
   room = setting.network.architecture.context_length - stage.rollout.max_tokens
   keys = np.stack([prompt_keys(seed, setting.index, step, P) for step in steps])
-  each = (prompt_batch(setting.tokenizer, flat, room=room), solutions(setting, stage, flat))
+  targets = solutions(setting, stage, flat) if reads_solutions(stage) else None
+  each = (prompt_batch(setting.tokenizer, flat, room=room), targets)
   prompts, targets = jax.tree.map(lambda leaf: leaf.reshape(len(steps), P, -1), each)
   numbers = jnp.arange(steps.start, steps.stop)
   return examples, Asked(numbers, prompts, targets, jnp.asarray(keys))

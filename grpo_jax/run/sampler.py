@@ -35,6 +35,12 @@ def solutions(setting: Setting, stage: GRPO, examples: list[Example]) -> Solutio
   return Solutions(tokens[:, 0], mask[:, 0])  # type: ignore[arg-type]
 
 
+def reads_solutions(stage: GRPO) -> bool:
+  """Whether a reward of the stage is in JAX, and so given the task's solutions."""
+  ruled = (name for name in stage.rewards if not is_learned(name))
+  return any(isinstance(resolve(name), ArrayReward) for name in ruled)
+
+
 def check_scores(stage: GRPO, total: np.ndarray, first: Example) -> None:
   """Stops a run whose rewards say nothing, or what its grouping cannot use.
 
@@ -59,7 +65,6 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
   compiled = devices.compile(seeded(stage_rollout(setting, stage)))
   room = setting.network.architecture.context_length - sizes.max_tokens
   models = {name: make_learned_reward(setting, name) for name in stage.rewards if is_learned(name)}
-  in_jax = any(isinstance(resolve(name), ArrayReward) for name in stage.rewards.keys() - models)
 
   def sample(params: Params, step: int, examples: list[Example], first: int) -> Answers:
     times = [time.monotonic()]
@@ -73,7 +78,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
     times.append(time.monotonic())
     texts = answer_texts(setting.tokenizer, result.tokens, result.mask)
     asked = examples[rows]
-    arrays = (result, solutions(setting, stage, asked) if in_jax else None)
+    arrays = (result, solutions(setting, stage, asked) if reads_solutions(stage) else None)
     fields = [example.fields for example in asked]
     questions = [example.question for example in asked]
     scores = score(stage.rewards, questions, texts, fields, step=step, arrays=arrays, models=models)

@@ -11,6 +11,7 @@ from grpo_jax.config import GRPO, ConfigError, Experiment, Stage
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.kinds import make_runner
+from grpo_jax.run.learned import held_out_models
 from grpo_jax.run.notices import notices
 from grpo_jax.run.profile import Profile
 from grpo_jax.run.stage import Runner, Setting, Told
@@ -66,12 +67,12 @@ class Stages:
     own = self.setting.task if stage.task is None else tasks.build(stage.task)
     setting = dataclasses.replace(self.setting, index=index, task=own)
     devices, number = setting.devices, setting.steps_before
-    runner = self._runner(setting, name, stage, params)
+    runner, models = self._runner(setting, name, stage, params), held_out_models(setting)
     if runner.policy is None:
       params = self.checkpoints.pinned("policy", name, params)
     state = devices.replicate(self._state(runner, stage, params, number, step))
     if number == step == 0:
-      self.teller.evaluated(name, 0, runner, state)
+      self.teller.evaluated(name, 0, runner, state, models)
     started, first = time.monotonic(), step
     waiting: list[tuple[int, Told]] = []
     while not self._over(name, step):
@@ -86,7 +87,7 @@ class Stages:
       while len(waiting) > (runner.stride > 1 and not kept):
         spent = (time.monotonic() - started) / (now - first)
         self.teller.tell(name, stage.steps, *waiting.pop(0), spent)
-      accuracy = self.teller.evaluated(name, now, runner, state) if due else None
+      accuracy = self.teller.evaluated(name, now, runner, state, models) if due else None
       if due and stage.stop.patience and is_best(stage.stop, self._watched(name)):
         policy = params if runner.policy is None else devices.first(runner.policy(state))
         self.checkpoints.save_best(name, policy)

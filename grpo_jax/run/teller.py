@@ -1,9 +1,10 @@
 """What a run writes down and says of its steps and states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from grpo_jax.config import ConfigError, Stage
+from grpo_jax.rewards import LearnedReward
 from grpo_jax.run import console
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.figures import memory_figures
@@ -39,11 +40,18 @@ class Teller:
       left = spent * (steps - step)
       self._say(console.step_line(name, step, steps, outcome.figures, left))
 
-  def evaluated(self, name: str, step: int, runner: Runner, state: TrainState) -> float | None:
+  def evaluated(
+    self,
+    name: str,
+    step: int,
+    runner: Runner,
+    state: TrainState,
+    models: Mapping[str, LearnedReward],
+  ) -> float | None:
     """Held-out figures of a state, written down and said; the accuracy, where there is one."""
     figures = {} if runner.judge is None else runner.judge(state)
     if runner.policy is not None:
-      figures |= self._evaluate(runner.policy(state))
+      figures |= self._evaluate(runner.policy(state), models)
     stop = self._stages[name].stop
     if (stop.held or stop.patience) and stop.figure not in figures:
       known = ", ".join(sorted(figures))

@@ -11,9 +11,9 @@ from grpo_jax.rollout import RolloutFn
 from grpo_jax.steps.grpo import StepFn
 from grpo_jax.types import Batch, Prompts, Rollout, TrainState
 
-# (rollout, what rewards read, step of the stage i32[]) -> the weighted sum f32[P,G], each reward
-# f32[R,P,G], and advantages f32[P,G] or f32[P,G,T]
-JudgeFn = Callable[[Rollout, Any, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+# (rollout, what rewards read, step of the stage i32[], parameters of reward models) -> the weighted
+# sum f32[P,G], each reward f32[R,P,G], and advantages f32[P,G] or f32[P,G,T]
+JudgeFn = Callable[[Rollout, Any, jax.Array, Any], tuple[jax.Array, jax.Array, jax.Array]]
 
 
 @flax.struct.dataclass
@@ -37,11 +37,11 @@ class Record:
   metrics: Metrics
 
 
-Program = Callable[[TrainState, Asked], tuple[TrainState, Record]]
+Program = Callable[[TrainState, Asked, Any], tuple[TrainState, Record]]
 
 
 def make_grpo_program(rollout: RolloutFn, judge: JudgeFn, step: StepFn) -> Program:
-  """Builds the pure function (TrainState, Asked of n steps) -> (TrainState, Records of n steps).
+  """Builds (TrainState, Asked of n steps, judges) -> (TrainState, Records of n steps): pure.
 
   Every leaf of what is asked, and of the records, has a leading axis of n steps. Each step is what
   the loop of the host does with one update a rollout: the same keys give the same run.
@@ -52,13 +52,13 @@ def make_grpo_program(rollout: RolloutFn, judge: JudgeFn, step: StepFn) -> Progr
     step: as `make_grpo_step` gives it.
   """
 
-  def one(state: TrainState, asked: Asked) -> tuple[TrainState, Record]:
-    answers = rollout(state.params, asked.prompts, jax.random.wrap_key_data(asked.keys))
-    total, parts, advantages = judge(answers, asked.targets, asked.step)
-    state, metrics = step(state, Batch(answers, total, advantages))
-    return state, Record(answers, total, parts, advantages, metrics)
+  def program(state: TrainState, asked: Asked, judges: Any) -> tuple[TrainState, Record]:
+    def one(state: TrainState, asked: Asked) -> tuple[TrainState, Record]:
+      answers = rollout(state.params, asked.prompts, jax.random.wrap_key_data(asked.keys))
+      total, parts, advantages = judge(answers, asked.targets, asked.step, judges)
+      state, metrics = step(state, Batch(answers, total, advantages))
+      return state, Record(answers, total, parts, advantages, metrics)
 
-  def program(state: TrainState, asked: Asked) -> tuple[TrainState, Record]:
     return jax.lax.scan(one, state, asked)
 
   return program

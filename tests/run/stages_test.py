@@ -224,3 +224,48 @@ def test_scores_are_told_beside_the_accuracy_and_in_the_last_table(tmp_path):
   assert all({"eval/closeness", "eval/exact"} <= line.keys() for line in evaluated)
   rows = [line.split() for line in said.splitlines() if line.startswith(("after", "      start"))]
   assert [row[:-3] for row in rows] == [["start"], ["after", "sft"], ["after", "grpo"]]
+
+
+def _judged() -> dict[str, config.Stage]:
+  """A reward model of the assistant world, and a stage that it rewards."""
+  quick = config.Optimizer(**_QUICK)
+  model = config.RewardModel(
+    steps=2, batch_size=4, max_tokens=30, held_out_pairs=4, optimizer=quick
+  )
+  sft = config.SFT(steps=3, batch_size=8, max_tokens=30, optimizer=quick)
+  return {"sft": sft, "judge": model, "rl": _grpo(rewards={"stage:judge": 1.0})}
+
+
+def _world(stages, scores, **sizes) -> config.Experiment:
+  own = experiment(stages, scores=scores, reward="gold")
+  own.model.architecture.context_length = 96
+  own.task = config.Assistant()
+  own.stages["rl"].steps_per_program = sizes.get("steps_per_program", 1)
+  own.evaluation.every = own.checkpoint.every = 3
+  return own
+
+
+def test_a_learned_reward_is_a_held_out_score_once_its_stage_has_ended(tmp_path):
+  loop.run(_world(_judged(), ("stage:judge",)), str(tmp_path), say=lambda line: None)
+  found = [line for line in lines(tmp_path) if "eval/accuracy" in line]
+  assert {line["stage"] for line in found} == {"sft", "rl"}
+  for line in found:
+    assert ("eval/stage:judge" in line) == (line["stage"] == "rl")
+    assert np.isfinite(line.get("eval/stage:judge", 0.0))
+
+
+def test_many_steps_in_one_program_by_a_learned_reward_are_those_of_the_host(tmp_path):
+  for name, steps in (("host", 1), ("program", 3)):
+    own = _world(_judged(), (), steps_per_program=steps)
+    loop.run(own, str(tmp_path / name), say=lambda line: None)
+  host, program = lines(tmp_path / "host"), lines(tmp_path / "program")
+  assert len(host) == len(program)
+  for name in ("reward/mean", "train/grad_norm"):
+    left, right = ([line[name] for line in of if name in line] for of in (host, program))
+    assert left == pytest.approx(right, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["stage:rl", "stage:jugde"])
+def test_a_held_out_score_of_no_reward_model_is_one_line(name, tmp_path):
+  with pytest.raises(config.ConfigError, match=f"'{name}' is no RewardModel stage; .*stage:judge"):
+    loop.run(_world(_judged(), (name,)), str(tmp_path), say=lambda line: None)
