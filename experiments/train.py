@@ -17,6 +17,9 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; an interrupted one is resumed.")
 _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the resolved config and stop.")
+_SHARDING = flags.DEFINE_bool(
+  "print_sharding", False, "Print how a mesh splits each parameter, and stop."
+)
 _PROFILE = flags.DEFINE_string(
   "profile", "", "START:STOP: write a profiler trace of these steps into WORKDIR/profile."
 )
@@ -28,6 +31,8 @@ def main(_: list[str]) -> None:
   """Runs the experiment, or describes it."""
   if _DESCRIBE.value:
     launch.describe(_CONFIG.value)
+  elif _SHARDING.value:
+    launch.print_sharding(_CONFIG.value)
   else:
     launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value)
 

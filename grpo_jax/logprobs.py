@@ -15,10 +15,12 @@ def token_logprobs(
   *,
   temperature: float = 1.0,
   chunk: int = 256,
+  place: model.Placement = model.ANYWHERE,
 ) -> tuple[jax.Array, jax.Array]:
   """log softmax(h W^T / temperature)[token], and the entropy of that softmax, in nats.
 
   Logits exist for `chunk` tokens at a time, in the backward pass too, where they are recomputed.
+  A chunk has tokens of all rows, so that rows on several devices are worked on together.
 
   Args:
     hidden: [..., D], the state that predicts each token.
@@ -26,6 +28,7 @@ def token_logprobs(
     tokens: i32[...].
     temperature: above 0; the one that the tokens were sampled with.
     chunk: tokens at a time, at least 1.
+    place: where rows are.
 
   Returns:
     f32[...] and f32[...].
@@ -44,10 +47,12 @@ def token_logprobs(
     log_p = logits - normalizer[:, None]
     return chosen - normalizer, -jnp.sum(jnp.exp(log_p) * log_p, axis=-1)
 
-  states = jnp.pad(hidden.reshape(size, D), ((0, padding), (0, 0))).reshape(-1, chunk, D)
-  ids = jnp.pad(tokens.reshape(size), (0, padding)).reshape(-1, chunk)
-  results = jax.lax.map(one_chunk, (states, ids))
-  logprobs, entropy = (y.reshape(-1)[:size].reshape(tokens.shape) for y in results)
+  def chunks(flat: jax.Array) -> jax.Array:
+    padded = jnp.pad(flat, [(0, padding)] + [(0, 0)] * (flat.ndim - 1))
+    return place.rows(jnp.swapaxes(padded.reshape(chunk, -1, *flat.shape[1:]), 0, 1), axis=1)
+
+  results = jax.lax.map(one_chunk, (chunks(hidden.reshape(size, D)), chunks(tokens.reshape(size))))
+  logprobs, entropy = (y.swapaxes(0, 1).reshape(-1)[:size].reshape(tokens.shape) for y in results)
   return logprobs, entropy
 
 
@@ -56,7 +61,23 @@ def answer_logprobs(
 ) -> tuple[jax.Array, jax.Array]:
   """Log-prob and entropy of every answer token: f32[P,G,T] twice, meaningless where masked."""
   hidden = network.answers(params, rollout.prompts, rollout.tokens)
-  head = network.head(params)
+  return head_logprobs(network, params, hidden, rollout.tokens, temperature=temperature)
+
+
+def head_logprobs(
+  network: model.Network,
+  params: Params,
+  hidden: jax.Array,
+  tokens: jax.Array,
+  *,
+  temperature: float = 1.0,
+) -> tuple[jax.Array, jax.Array]:
+  """`token_logprobs` of a network's own head and chunks."""
   return token_logprobs(
-    hidden, head, rollout.tokens, temperature=temperature, chunk=network.logprob_chunk
+    hidden,
+    network.head(params),
+    tokens,
+    temperature=temperature,
+    chunk=network.logprob_chunk,
+    place=network.place,
   )

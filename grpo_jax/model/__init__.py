@@ -3,11 +3,14 @@
 from grpo_jax.model.decode import Cache, Served, compact, empty_cache, serve, step
 from grpo_jax.model.decoder import Decoder, logits, served_logits
 from grpo_jax.model.network import Network, Prefix, prompt_positions
+from grpo_jax.model.placement import ANYWHERE, Placement
 
 __all__ = [
+  "ANYWHERE",
   "Cache",
   "Decoder",
   "Network",
+  "Placement",
   "Prefix",
   "Served",
   "compact",

@@ -43,14 +43,14 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
 
   def block(index: int) -> Layer:
     layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], stacked))
-    layer.serve()
+    layer.serve(network.place.served)
     return layer
 
   keys, values = (jnp.moveaxis(leaf, 3, 2) for leaf in (prefix.keys, prefix.values))
   return Served(
     decoder=decoder,
     layers=[block(index) for index in range(network.architecture.layers)],
-    head=decoder.head_weight(),
+    head=network.place.served("head", decoder.head_weight()),
     prefix=list(zip(keys, values, strict=True)),
     mask=prefix.mask,
     lengths=prefix.lengths,
@@ -60,7 +60,7 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
 def empty_cache(network: Network, P: int, G: int, T: int) -> Cache:
   """Zeros for T tokens of each of P x G answers."""
   a = network.architecture
-  zeros = jnp.zeros((P, a.kv_heads, G, T, a.head_size), network.dtype)
+  zeros = network.place.rows(jnp.zeros((P, a.kv_heads, G, T, a.head_size), network.dtype))
   return [(zeros, zeros) for _ in range(a.layers)]
 
 

@@ -96,14 +96,17 @@ class Layer(nnx.Module):
       return served_linear(x, weight[...], inputs=inputs)
     return linear(x, weight[...].astype(self.dtype), inputs=inputs)
 
-  def serve(self) -> None:
-    """Lays the weights out for decoding: the compute type, one row of inputs an output."""
+  def serve(self, place: Callable[[str, jax.Array], jax.Array]) -> None:
+    """Lays the weights out for decoding: the compute type, one row of inputs an output.
+
+    place: (name, weight) -> the weight where it is to be read.
+    """
     self.served = True
     for name in ("query", "key", "value", "output", "gate", "up", "down"):
       weight = getattr(self, name)
       inputs = range(2 if name == "output" else 1)
       turned = jnp.moveaxis(weight[...].astype(self.dtype), inputs, range(-len(inputs), 0))
-      weight.set_value(turned)
+      weight.set_value(place(name, turned))
 
 
 class Decoder(nnx.Module):

@@ -14,6 +14,7 @@ from grpo_jax.config import Architecture
 from grpo_jax.config import Model as ModelConfig
 from grpo_jax.model.attention import causal_attention, heads_first, queries_first, queries_last
 from grpo_jax.model.decoder import Decoder, Layer
+from grpo_jax.model.placement import ANYWHERE, Placement
 from grpo_jax.types import Params, Prompts
 
 KeysValues = tuple[jax.Array, jax.Array]
@@ -43,6 +44,7 @@ class Network:
   unroll: int = 1
   logprob_chunk: int = 256
   compactions: int = 1
+  place: Placement = ANYWHERE
 
   @classmethod
   def from_config(cls, architecture: Architecture, config: ModelConfig) -> "Network":
@@ -62,6 +64,9 @@ class Network:
   def bind(self, params: Params) -> Decoder:
     """The decoder with these parameters."""
     graphdef, state = _skeleton(self.architecture, self.dtype)
+    # Layers are gathered one at a time, where they are computed.
+    around = {name: leaf for name, leaf in params.items() if name != "layers"}
+    params = params | self.place.gathered(around)
     state = jax.tree.map(lambda leaf: leaf, state)  # replace_by_pure_dict writes in place
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graphdef, state)
@@ -83,6 +88,7 @@ class Network:
     x = decoder.embedded(prompts.tokens)
     x, (keys, values) = self._layers(decoder, layer, x, None)
     lengths = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)
+    keys, values = self.place.rows((keys, values), axis=1)
     return decoder.normed(x[:, -1]), Prefix(keys, values, prompts.mask, lengths)
 
   def answers(self, params: Params, prompts: Prompts, tokens: jax.Array) -> jax.Array:
@@ -145,7 +151,7 @@ class Network:
 
     def one(x, params_and_inputs):
       params, inputs = params_and_inputs
-      return layer(nnx.merge(graphdef, params), x, inputs)
+      return layer(nnx.merge(graphdef, self.place.gathered(params)), self.place.rows(x), inputs)
 
     # Without remat the outputs of products with weights are kept; what is cheap is recomputed.
     kept = None if self.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable

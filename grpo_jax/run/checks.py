@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from grpo_jax.config import GRPO, ConfigError, Experiment, RewardModel
-from grpo_jax.parallel import Devices, check_divisible
+from grpo_jax.parallel import AnyDevices, check_divisible
 from grpo_jax.rewards import REWARDS, ArrayReward, is_learned, resolve
 
 
@@ -38,7 +38,7 @@ def check_chosen(experiment: Experiment, chosen: Sequence[str]) -> None:
     )
 
 
-def check_batches(experiment: Experiment, devices: Devices) -> None:
+def check_batches(experiment: Experiment, devices: AnyDevices) -> None:
   """Refuses batches that do not split evenly over devices and micro-batches, of every stage.
 
   Raises:

@@ -6,7 +6,7 @@ import numpy as np
 
 from grpo_jax.config import Evaluation
 from grpo_jax.model import Network
-from grpo_jax.parallel import Devices
+from grpo_jax.parallel import AnyDevices
 from grpo_jax.rewards import LearnedReward, is_learned, score
 from grpo_jax.rollout import make_rollout
 from grpo_jax.run.batches import answer_texts, prompt_batch
@@ -24,7 +24,7 @@ def make_evaluate(
   network: Network,
   tokenizer: Tokenizer,
   examples: Sequence[Example],
-  devices: Devices,
+  devices: AnyDevices,
 ) -> Evaluate:
   """Builds (params, models) -> eval/accuracy, the share of examples whose greedy answer scores 1.
 

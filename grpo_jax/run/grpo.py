@@ -77,7 +77,7 @@ def make_policy_runner(
     used = answers.rows(rows)
     looks = look(policy(state.params), used)
     batch = make_batch(state.params, used, looks)
-    state, metrics = learn(state, devices.split(batch))
+    state, metrics = learn(state, batch)
     # The device works on: what is read from it comes last.
     figures = answer_figures(answers) | group_figures(answers, rows)
     everyone = np.zeros(answers.scores.total.shape, np.float32)

@@ -54,6 +54,18 @@ def export(experiment: Experiment, workdir: str, out: str, number: int | None) -
   _say(f"checkpoint {number} of {workdir} is a model in {out}")
 
 
+def print_sharding(experiment: Experiment) -> None:
+  """Prints how a mesh would split each parameter; its devices need not be there."""
+  from grpo_jax.parallel import table
+  from grpo_jax.run.policy import load_policy
+
+  def rows() -> str:
+    check(experiment)
+    return table(experiment.parallel, load_policy(experiment).network.abstract())
+
+  _say(_in_one_line(rows))
+
+
 def _in_one_line(action: Callable[[], Any]) -> Any:
   """What `action` returns; an error meant for a person is one line, and ends the program."""
   # The compiler, jax and orbax log what only their developers can use.

@@ -47,7 +47,7 @@ def make_looks(
     def one(part: Rollout) -> tuple[jax.Array, jax.Array]:
       return answer_logprobs(network, params, part, temperature=stage.rollout.temperature)
 
-    looked = jax.lax.map(one, split(rollout, parts))
+    looked = jax.lax.map(one, split(rollout, parts, network.place))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), looked)
 
   compiled = devices.compile(look)
@@ -101,8 +101,10 @@ def make_learner(
   def learn(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     all_metrics: list[Metrics] = []
     for number in range(updates):
-      part = _minibatch(devices, batch, number % stage.minibatches, stage.minibatches)
-      state, metrics = update(state, part)
+      # Every minibatches-th prompt, whatever the devices.
+      start = number % stage.minibatches
+      part = jax.tree.map(lambda leaf, start=start: leaf[start :: stage.minibatches], batch)
+      state, metrics = update(state, devices.split(part))
       all_metrics.append(metrics)
       if stage.strict and number == 0:
         _check_ratio(metrics_lib.read(devices.first(metrics))["policy/log_ratio_max"])
@@ -112,13 +114,6 @@ def make_learner(
     return state, merged
 
   return learn
-
-
-def _minibatch(devices: Any, batch: Batch, index: int, count: int) -> Batch:
-  """Every count-th prompt, from `index`: the same split whatever the devices."""
-  if count == 1:
-    return batch
-  return devices.split(jax.tree.map(lambda leaf: leaf[index::count], devices.join(batch)))
 
 
 def _check_ratio(largest: float) -> None:

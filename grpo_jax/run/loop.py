@@ -58,10 +58,9 @@ def run(
     check_context(experiment, policy.network.architecture.context_length)
     devices = make_devices(experiment.parallel)
     check_batches(experiment, devices)
-    setting = Setting(experiment, 0, policy.network, policy.tokenizer, task, devices, workdir)
-    evaluate = make_evaluate(
-      experiment.evaluation, policy.network, policy.tokenizer, examples, devices
-    )
+    network = devices.network(policy.network)
+    setting = Setting(experiment, 0, network, policy.tokenizer, task, devices, workdir)
+    evaluate = make_evaluate(experiment.evaluation, network, policy.tokenizer, examples, devices)
     course = Stages(setting, evaluate, say, trace)
     try:
       course.run(policy.params, stages or list(experiment.stages))

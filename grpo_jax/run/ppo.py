@@ -88,7 +88,9 @@ def make_ppo_batch_maker(setting: Setting, stage: PPO) -> Callable[[Params, Answ
 
   def values(params: Params, rollout: Rollout) -> jax.Array:
     one = functools.partial(answer_values, setting.network, params)
-    return jax.lax.map(one, split(rollout, parts)).reshape(rollout.tokens.shape)
+    return jax.lax.map(one, split(rollout, parts, setting.network.place)).reshape(
+      rollout.tokens.shape
+    )
 
   compiled = devices.compile(values)
 

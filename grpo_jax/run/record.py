@@ -50,7 +50,9 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
   config = json.loads(json.dumps(dataclasses.asdict(experiment)))
   if os.path.exists(path):
     before = _read(path)
-    changed = sorted(_differences(before, config, "config"))
+    # Where a run computes is no part of what it is: it may go on elsewhere.
+    left, right = ({k: v for k, v in c.items() if k != "parallel"} for c in (before, config))
+    changed = sorted(_differences(left, right, "config"))
     # Stages run in their order, which a comparison of dicts does not see.
     orders = list(before.get("stages", {})), list(config["stages"])
     if not changed and orders[0] != orders[1]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from grpo_jax.config import Experiment
 from grpo_jax.model import Network
-from grpo_jax.parallel import Devices
+from grpo_jax.parallel import AnyDevices
 from grpo_jax.tasks import Task
 from grpo_jax.types import Params, TrainState
 from grpo_jax.weights.tokenizer import Tokenizer
@@ -26,7 +26,7 @@ class Setting:
   network: Network
   tokenizer: Tokenizer
   task: Task
-  devices: Devices
+  devices: AnyDevices
   workdir: str = ""
 
   @property

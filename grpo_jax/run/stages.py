@@ -70,7 +70,7 @@ class Stages:
     runner, models = self._runner(setting, name, stage, params), held_out_models(setting)
     if runner.policy is None:
       params = self.checkpoints.pinned("policy", name, params)
-    state = devices.replicate(self._state(runner, stage, params, number, step))
+    state = devices.replicate(self._state(setting, runner, stage, params, number + step))
     if number == step == 0:
       self.teller.evaluated(name, 0, runner, state, models)
     started, first = time.monotonic(), step
@@ -140,12 +140,14 @@ class Stages:
     return make_runner(setting, stage, reference, self.writer.samples(name))
 
   def _state(
-    self, runner: Runner, stage: Stage, params: Params, number: int, step: int
+    self, setting: Setting, runner: Runner, stage: Stage, params: Params, number: int
   ) -> TrainState:
-    """The stage's state after `step` steps, from the checkpoint if there is one."""
-    if step:
-      return self.checkpoints.restore(number + step, jax.eval_shape(runner.init, params))
-    state = runner.init(params)
+    """The stage's state after `number` steps of the run, from the checkpoint if it has begun."""
+    devices = setting.devices
+    if number > setting.steps_before:
+      like = devices.like(jax.eval_shape(runner.init, params))
+      return self.checkpoints.restore(number, like)
+    state = devices.init(runner.init, params)
     if stage.switch.moments == "keep":
       state = state.replace(opt_state=kept_moments(self.last, state))  # type: ignore[attr-defined]
     return state

@@ -72,7 +72,7 @@ def make_grpo_step(
     gradients, value, metrics = update.summed_gradients(
       part_loss,
       state.params,
-      update.split(parts, micro_batches),
+      update.split(parts, micro_batches, network.place),
       count,
       scale=update.loss_scale(network.dtype, mask.size),
     )

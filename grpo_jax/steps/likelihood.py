@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from grpo_jax import metrics as metrics_lib
+from grpo_jax import model
 from grpo_jax.losses import token_weights
 from grpo_jax.metrics import Mean, Metrics
 from grpo_jax.steps import update
@@ -26,7 +27,7 @@ def make_likelihood_step(
   schedule: optax.Schedule,
   *,
   name: str,
-  dtype: str,
+  network: model.Network,
   micro_batches: int = 1,
   axis_name: str | None = None,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
@@ -39,7 +40,7 @@ def make_likelihood_step(
     logprobs_fn, mask_fn: what a batch, or a part of it, says of its tokens.
     optimizer, schedule: as in `steps.update.apply_gradients`.
     name: of the loss among the metrics.
-    dtype: the compute type of the model.
+    network: the model without its parameters.
     micro_batches: parts of the batch, a divisor of P.
     axis_name: the device axis that the batch is split over, if any.
   """
@@ -52,8 +53,8 @@ def make_likelihood_step(
 
   def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
     weights = token_weights(mask_fn(batch), "token_mean", axis_name=axis_name)
-    parts = update.split((batch, weights), micro_batches)
-    scale = update.loss_scale(dtype, weights.size)
+    parts = update.split((batch, weights), micro_batches, network.place)
+    scale = update.loss_scale(network.dtype, weights.size)
     gradients, _, metrics = update.summed_gradients(
       part_loss, state.params, parts, micro_batches, scale=scale
     )

@@ -9,7 +9,7 @@ import optax
 from grpo_jax import losses, model
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import LossConfig
-from grpo_jax.logprobs import token_logprobs
+from grpo_jax.logprobs import head_logprobs
 from grpo_jax.metrics import Explained, Mean, Metrics
 from grpo_jax.model.heads import init_scalar_head, scalar_values
 from grpo_jax.steps import update
@@ -72,12 +72,8 @@ def make_ppo_step(
     batch, weights, value_weights = part
     rollout, mask = batch.rollout, batch.rollout.mask
     hidden = network.answers(params["policy"], rollout.prompts, rollout.tokens)
-    logprobs, entropy = token_logprobs(
-      hidden,
-      network.head(params["policy"]),
-      rollout.tokens,
-      temperature=temperature,
-      chunk=network.logprob_chunk,
+    logprobs, entropy = head_logprobs(
+      network, params["policy"], hidden, rollout.tokens, temperature=temperature
     )
     policy_loss, metrics = batch_policy_loss(batch, logprobs, entropy, weights, loss)
     if "head" in params:
@@ -101,7 +97,7 @@ def make_ppo_step(
       counted, loss.aggregation, length_budget=length_budget, axis_name=axis_name
     )
     value_weights = losses.token_weights(mask, "token_mean", axis_name=axis_name)
-    parts = update.split((batch, weights, value_weights), micro_batches)
+    parts = update.split((batch, weights, value_weights), micro_batches, network.place)
     scale = update.loss_scale(network.dtype, mask.size)
     gradients, value, metrics = update.summed_gradients(
       part_loss, state.params, parts, micro_batches, scale=scale

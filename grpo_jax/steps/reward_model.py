@@ -74,7 +74,7 @@ def make_reward_model_step(
   def step(state: TrainState, pairs: Pairs) -> tuple[TrainState, Metrics]:
     count = update.over_devices(jnp.float32(pairs[1].shape[0]), axis_name)
     weights = jnp.full(pairs[1].shape[0], 1 / count)
-    parts = update.split((pairs, weights), micro_batches)
+    parts = update.split((pairs, weights), micro_batches, network.place)
     scale = update.loss_scale(network.dtype, pairs[1].shape[0])
     gradients, _, metrics = update.summed_gradients(
       part_loss, state.params, parts, micro_batches, scale=scale

@@ -6,7 +6,7 @@ import jax
 import optax
 
 from grpo_jax import model
-from grpo_jax.logprobs import token_logprobs
+from grpo_jax.logprobs import head_logprobs
 from grpo_jax.metrics import Metrics
 from grpo_jax.steps.likelihood import make_likelihood_step
 from grpo_jax.types import Params, Prompts, TrainState
@@ -32,7 +32,7 @@ def make_sft_step(
   def logprobs(params: Params, batch: Demonstrations) -> jax.Array:
     prompts, tokens, _ = batch
     hidden = network.answers(params, prompts, tokens)
-    return token_logprobs(hidden, network.head(params), tokens, chunk=network.logprob_chunk)[0]
+    return head_logprobs(network, params, hidden, tokens)[0]
 
   return make_likelihood_step(
     logprobs,
@@ -40,7 +40,7 @@ def make_sft_step(
     optimizer,
     schedule,
     name="loss/sft",
-    dtype=network.dtype,
+    network=network,
     micro_batches=micro_batches,
     axis_name=axis_name,
   )

@@ -7,7 +7,7 @@ import optax
 
 from grpo_jax import metrics as metrics_lib
 from grpo_jax import model
-from grpo_jax.logprobs import token_logprobs
+from grpo_jax.logprobs import head_logprobs
 from grpo_jax.metrics import Mean, Metrics
 from grpo_jax.packing import Packed
 from grpo_jax.steps.likelihood import make_likelihood_step
@@ -17,8 +17,7 @@ from grpo_jax.types import Params, TrainState
 def text_logprobs(network: model.Network, params: Params, packed: Packed) -> jax.Array:
   """f32[B,1,S-1], log p of each token but a row's first, given its own document before it."""
   hidden = network.sequence(params, packed.tokens, packed.segments)[:, :-1]
-  head, tokens = network.head(params), packed.tokens[:, 1:]
-  return token_logprobs(hidden, head, tokens, chunk=network.logprob_chunk)[0][:, None]
+  return head_logprobs(network, params, hidden, packed.tokens[:, 1:])[0][:, None]
 
 
 def text_mask(packed: Packed) -> jax.Array:
@@ -45,7 +44,7 @@ def make_text_step(
     optimizer,
     schedule,
     name="loss/text",
-    dtype=network.dtype,
+    network=network,
     micro_batches=micro_batches,
     axis_name=axis_name,
   )

@@ -10,6 +10,7 @@ import optax
 
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.metrics import Metrics
+from grpo_jax.model import Placement
 from grpo_jax.types import Params, TrainState
 
 # A part of a batch -> its share of the loss (shares add up), and metrics.
@@ -114,6 +115,7 @@ def over_devices(tree: Any, axis_name: str | None) -> Any:
   return tree if axis_name is None else jax.lax.psum(tree, axis_name)
 
 
-def split(tree: Any, parts: int) -> Any:
-  """[P, ...] -> [parts, P / parts, ...] in every leaf."""
-  return jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), tree)
+def split(tree: Any, parts: int, place: Placement) -> Any:
+  """[P, ...] -> [parts, P / parts, ...] in every leaf, each part on all devices."""
+  parted = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), tree)
+  return place.rows(parted, axis=1)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -219,7 +220,31 @@ def test_pmap_over_devices_gives_the_same_run(uninterrupted, tmp_path):
   """The same prompts, keys and updates, on four devices."""
   result = _run(tmp_path, "--config.parallel.mode=pmap")
   assert result.returncode == 0, result.stderr
-  single, split = _metrics(uninterrupted[0]), _metrics(tmp_path)
+  _assert_near(_metrics(uninterrupted[0]), _metrics(tmp_path))
+
+
+def test_a_run_killed_on_a_mesh_goes_on_as_the_same_run_on_other_devices(uninterrupted, tmp_path):
+  """From fsdp 2 x tensor 2, whose checkpoint is in parts, to a copy on each of four."""
+  mesh = ("mode=mesh", "fsdp=2", "tensor=2")
+  with open(tmp_path / "out", "w") as out:
+    command = _command(tmp_path, *(f"--config.parallel.{axis}" for axis in mesh))
+    process = subprocess.Popen(command, cwd=_ROOT, stdout=out, stderr=out)
+    _wait_for(tmp_path / "metrics.jsonl", ("grpo", 4), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+  result = _run(tmp_path, "--config.parallel.mode=pmap")
+  assert result.returncode == 0, result.stderr
+  assert "resuming grpo after step" in result.stdout
+  _assert_near(_metrics(uninterrupted[0]), _metrics(tmp_path))
+
+
+def test_the_split_of_every_parameter_is_printed():
+  result = _run("unused", "--print_sharding", "--config.parallel.mode=mesh")
+  assert result.returncode == 0, result.stderr
+  assert re.search(r"layers\.query +\d+x\d+x\d+x\d+ +-, fsdp, tensor, - ", result.stdout)
+
+
+def _assert_near(single, split):
   assert len(single) == len(split)
   for left, right in zip(single, split, strict=True):
     assert right.pop("stage") == left.pop("stage")

@@ -12,6 +12,7 @@ import pytest
 
 from grpo_jax import config, losses, metrics
 from grpo_jax.logprobs import answer_logprobs
+from grpo_jax.model import ANYWHERE
 from grpo_jax.parallel import Devices
 from grpo_jax.steps import make_grpo_step
 from grpo_jax.steps.update import init_state
@@ -30,7 +31,7 @@ class _Toy:
   preset would take many minutes.
   """
 
-  logprob_chunk, dtype = 16, "float32"
+  logprob_chunk, dtype, place = 16, "float32", ANYWHERE
 
   def answers(self, params, prompts, tokens):
     asked = jnp.where(prompts.mask[..., None], params["embed"][prompts.tokens], 0).sum(1)

@@ -1,8 +1,4 @@
-"""Where arrays live: the only module that knows how many devices there are.
-
-Everything outside sees whole batches [P, ...] and one copy of the state. `single` and `pmap` differ
-in what stands between: nothing, or a leading device axis on every array.
-"""
+"""One device, or a copy of the state on each of several."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,11 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from grpo_jax.config import ConfigError, Parallel
-
-_AXIS = "devices"
+from grpo_jax.model import Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +26,21 @@ class Devices:
     if self.axis_name is None:
       return jax.jit(function, donate_argnums=donate)
     return jax.pmap(function, axis_name=self.axis_name, donate_argnums=donate)
+
+  def network(self, network: Network) -> Network:
+    """The network as it is: each device has a whole one."""
+    return network
+
+  def init(self, init: Callable, params: Any) -> Any:
+    """init(params), one copy."""
+    return init(params)
+
+  def like(self, tree: Any) -> Any:
+    """Shapes and types that a checkpoint is to be read into: one device, whoever wrote it."""
+    one = SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), tree
+    )
 
   def replicate(self, tree: Any) -> Any:
     """One copy a device."""
@@ -60,22 +69,3 @@ class Devices:
     if self.axis_name is None:
       return tree
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
-
-
-def make_devices(config: Parallel) -> Devices:
-  """The local devices that `config.parallel.mode` asks for."""
-  if config.mode == "single":
-    return Devices(1, None)
-  return Devices(jax.local_device_count(), _AXIS)
-
-
-def check_divisible(devices: Devices, size: int, parts: int, what: str) -> None:
-  """Refuses a batch that does not split evenly.
-
-  Raises:
-    ConfigError: `size` is no multiple of devices x `parts`.
-  """
-  if size % (devices.count * parts):
-    raise ConfigError(
-      f"{what} = {size} is not divisible by {devices.count} devices x {parts} micro-batches"
-    )

@@ -1,0 +1,29 @@
+"""Where arrays are to live: what a model asks for, and whoever lays out devices answers."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+  """The answers of one device: everything stays where it is. A mesh has others, in `parallel`.
+
+  Placements change no value. They are hashable, as a network is.
+  """
+
+  def rows(self, tree: Any, axis: int = 0) -> Any:
+    """Arrays whose `axis` is of prompts, or of tokens of many: split over devices."""
+    return tree
+
+  def gathered(self, params: Any) -> Any:
+    """Weights as a layer's products read them, by the names in `params`."""
+    return params
+
+  def served(self, name: str, weight: jax.Array) -> jax.Array:
+    """A weight as decoding reads it at every token, outputs first; `name` as parameters have it."""
+    return weight
+
+
+ANYWHERE = Placement()

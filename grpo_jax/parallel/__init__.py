@@ -1,0 +1,51 @@
+"""Where arrays live: the only package that knows how many devices there are.
+
+Everything outside sees whole batches [P, ...] and one state. What stands between differs: nothing
+(`single`), a leading device axis on every array (`pmap`), or a mesh over which the compiler splits
+one program (`mesh`).
+"""
+
+import jax
+
+from grpo_jax.config import ConfigError, Parallel
+from grpo_jax.parallel.devices import Devices
+from grpo_jax.parallel.mesh import MeshDevices, make_mesh
+from grpo_jax.parallel.rules import table
+
+__all__ = [
+  "AnyDevices",
+  "Devices",
+  "MeshDevices",
+  "check_divisible",
+  "make_devices",
+  "make_mesh",
+  "table",
+]
+
+AnyDevices = Devices | MeshDevices
+_AXIS = "devices"
+
+
+def make_devices(config: Parallel) -> AnyDevices:
+  """The devices that `config.parallel` asks for.
+
+  Raises:
+    ConfigError: a mesh of another number of devices.
+  """
+  if config.mode == "mesh":
+    return MeshDevices(make_mesh(config))
+  if config.mode == "pmap":
+    return Devices(jax.local_device_count(), _AXIS)
+  return Devices(1, None)
+
+
+def check_divisible(devices: AnyDevices, size: int, parts: int, what: str) -> None:
+  """Refuses a batch that does not split evenly.
+
+  Raises:
+    ConfigError: `size` is no multiple of devices x `parts`.
+  """
+  if size % (devices.count * parts):
+    raise ConfigError(
+      f"{what} = {size} is not divisible by {devices.count} devices x {parts} micro-batches"
+    )

@@ -1,0 +1,128 @@
+"""One program over a mesh of devices, whose compiler puts the communication in."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from grpo_jax.config import ConfigError, Parallel
+from grpo_jax.model import Network, Placement
+from grpo_jax.parallel.rules import AXES, GATHERED, ROWS, SERVED, shardings, spec
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshPlacement(Placement):
+  """What a network is told of the mesh."""
+
+  mesh: Mesh
+
+  def rows(self, tree: Any, axis: int = 0) -> Any:
+    sharding = NamedSharding(self.mesh, PartitionSpec(*(None,) * axis, ROWS))
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, sharding), tree)
+
+  def gathered(self, params: Any) -> Any:
+    whole = shardings(self.mesh, params, GATHERED)
+    return jax.lax.with_sharding_constraint(params, whole)
+
+  def served(self, name: str, weight: jax.Array) -> jax.Array:
+    sharding = NamedSharding(self.mesh, spec(self.mesh, SERVED, name, weight.shape))
+    return jax.lax.with_sharding_constraint(weight, sharding)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshDevices:
+  """`Devices` of a mesh: state is split as `rules` say, batches by prompts over data and fsdp."""
+
+  mesh: Mesh
+  axis_name: None = None
+
+  @property
+  def count(self) -> int:
+    """Parts that prompts are split into."""
+    return self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+
+  def network(self, network: Network) -> Network:
+    """The network that places its arrays, whose chunks are of all devices together.
+
+    Rows of a decode step stay on their devices until all have ended: to compact them would move
+    caches between devices.
+    """
+    return dataclasses.replace(
+      network,
+      place=MeshPlacement(self.mesh),
+      logprob_chunk=network.logprob_chunk * self.count,
+      compactions=0,
+    )
+
+  def compile(self, function: Callable, *, donate: tuple[int, ...] = ()) -> Callable:
+    """Compiles a function of split arguments: states come out split, all else whole."""
+
+    def placed(*args: Any) -> Any:
+      result = function(*args)
+      return jax.lax.with_sharding_constraint(result, shardings(self.mesh, result))
+
+    return jax.jit(placed, donate_argnums=donate)
+
+  def init(self, init: Callable, params: Any) -> Any:
+    """init(params), never whole on any device."""
+    params = self.replicate(params)
+    return jax.jit(init, out_shardings=shardings(self.mesh, jax.eval_shape(init, params)))(params)
+
+  def like(self, tree: Any) -> Any:
+    """Shapes and types with the shardings that a checkpoint is to be read into."""
+    return jax.tree.map(
+      lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+      tree,
+      shardings(self.mesh, tree),
+    )
+
+  def replicate(self, tree: Any) -> Any:
+    """Parameters and states, split by the rules."""
+    return jax.tree.map(_put, tree, shardings(self.mesh, tree))
+
+  def first(self, tree: Any) -> Any:
+    """The state itself: there is one."""
+    return tree
+
+  def split(self, tree: Any) -> Any:
+    """[P, ...], split by prompts."""
+    sharding = NamedSharding(self.mesh, PartitionSpec(ROWS))
+    return jax.tree.map(functools.partial(_put, sharding=sharding), tree)
+
+  def join(self, tree: Any) -> Any:
+    """What the compiled functions give, which is whole."""
+    return tree
+
+
+def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
+  if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
+    return leaf
+  if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+    return jax.jit(lambda x: x, out_shardings=sharding)(leaf)
+  whole = np.asarray(leaf)
+  return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+
+def make_mesh(config: Parallel, devices: Sequence[Any] | None = None) -> Mesh:
+  """The mesh that `config` asks for, over all devices of all processes.
+
+  Args:
+    config: sizes of the axes; data=0 takes the devices that fsdp and tensor leave.
+    devices: others than those that are there, to compile for.
+
+  Raises:
+    ConfigError: the sizes do not multiply out to the number of devices.
+  """
+  devices = list(jax.devices() if devices is None else devices)
+  inner = config.fsdp * config.tensor
+  data = config.data or len(devices) // inner
+  if data * inner != len(devices):
+    raise ConfigError(
+      f"config.parallel: data={config.data} x fsdp={config.fsdp} x tensor={config.tensor} does not"
+      f" use all of {len(devices)} devices (data=0 takes those that are left)"
+    )
+  return Mesh(np.array(devices).reshape(data, config.fsdp, config.tensor), AXES)
