@@ -41,7 +41,7 @@ def summary(of: runs.Lines) -> str:
   return "; ".join(
     f"{when} (step {step}, KL {kl.get(step, 0):.2f})"
     f" gold {gold[step]:.3f}, learned {learned[step]:.2f}"
-    for when, step in (("at first", 0), ("at its best", best), ("at the end", last))
+    for when, step in (("at first", min(gold)), ("at its best", best), ("at the end", last))
   )
 
 

@@ -13,6 +13,7 @@ from grpo_jax.run.reward_model import FOLDER
 from grpo_jax.run.stage import Setting
 from grpo_jax.steps.reward_model import init_params, make_score
 from grpo_jax.types import Params, Rollout
+from grpo_jax.weights.tokenizer import fingerprint
 
 # (reward model, answers) -> scores f32[P,G]: pure
 Judge = Callable[[Params, Rollout], jax.Array]
@@ -70,6 +71,7 @@ def load(path: str, name: str, setting: Setting) -> tuple[Params, float, float]:
   """
   if not os.path.isdir(path):
     raise ConfigError(f"reward {name!r}: there is no reward model in {path}")
+  _check_tokenizer(path, name, setting)
   network = setting.network
   shapes = jax.eval_shape(lambda: init_params(network, network.init(jax.random.key(0))))
   scalar = jax.ShapeDtypeStruct((), np.float32)
@@ -82,6 +84,22 @@ def load(path: str, name: str, setting: Setting) -> tuple[Params, float, float]:
       )
     found = checkpointer.restore(os.path.abspath(path), like)
   return found["params"], float(found["scale"]["mean"]), float(found["scale"]["std"])
+
+
+def _check_tokenizer(path: str, name: str, setting: Setting) -> None:
+  """Refuses a model that has learned the ids of another tokenizer: its scores would be noise."""
+  try:
+    with open(f"{path}.tokenizer", encoding="utf-8") as file:
+      learned = file.read()
+  except OSError as error:
+    raise ConfigError(
+      f"reward {name!r}: {path}.tokenizer cannot be read: {error.strerror}"
+    ) from error
+  if learned != fingerprint(setting.tokenizer):
+    raise ConfigError(
+      f"reward {name!r}: {path} was trained with another tokenizer or chat template"
+      f" ({learned[:12]}) than this policy's ({fingerprint(setting.tokenizer)[:12]})"
+    )
 
 
 def _shapes(tree: object) -> dict[str, tuple[int, ...]]:

@@ -20,6 +20,7 @@ from grpo_jax.tasks import Pair
 from grpo_jax.tasks.preferences import read_preferences
 from grpo_jax.tasks.rows import step_rows
 from grpo_jax.types import Params, TrainState
+from grpo_jax.weights.tokenizer import fingerprint
 
 FOLDER = "reward_models"
 
@@ -60,7 +61,8 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
     values, _ = scores(state.params)
     name = list(setting.experiment.stages)[setting.index]
     params = devices.first(state.params)
-    save(os.path.join(setting.workdir, FOLDER, name), params, values)
+    path = os.path.join(setting.workdir, FOLDER, name)
+    save(path, params, values, fingerprint(setting.tokenizer))
 
   return Runner(
     stage.steps,
@@ -115,10 +117,16 @@ def _make_scores(
   return scores
 
 
-def save(path: str, params: Params, scores: np.ndarray) -> None:
-  """Writes a reward model, with the mean and standard deviation of its held-out scores."""
+def save(path: str, params: Params, scores: np.ndarray, tokenizer: str) -> None:
+  """Writes a reward model, with the mean and standard deviation of its held-out scores.
+
+  PATH.tokenizer beside it holds the fingerprint of the tokenizer whose ids it has learned.
+  """
   if os.path.exists(path):  # a resumed run whose stage was over
     return
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  with open(f"{path}.tokenizer", "w", encoding="utf-8") as file:
+    file.write(tokenizer)
   std = float(scores.std())
   scale = {"mean": np.float32(scores.mean()), "std": np.float32(std if std > 0 else 1)}
   with ocp.StandardCheckpointer() as checkpointer:

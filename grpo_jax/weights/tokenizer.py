@@ -1,5 +1,6 @@
 """Tokenizers: those that come with weights, and one of single characters for small models."""
 
+import hashlib
 import json
 import string
 from collections.abc import Sequence
@@ -120,6 +121,14 @@ class HuggingFaceTokenizer:
 
   def files(self) -> dict[str, str]:
     return dict(self._files)
+
+
+def fingerprint(tokenizer: Tokenizer) -> str:
+  """SHA-256 of all that makes the tokenizer and its chat template, in hexadecimal."""
+  digest = hashlib.sha256()
+  for name, text in sorted(tokenizer.files().items()):
+    digest.update(f"{name}\0{text}\0".encode())
+  return digest.hexdigest()
 
 
 def added_token(index: int, content: str, *, special: bool) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """A reward model as a stage: it learns a preference, is left in a folder, and scores answers."""
 
+import os
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -119,6 +122,19 @@ def test_a_model_that_is_not_there_or_of_another_decoder_is_one_line(trained):
   other, _ = _setting(setting.workdir, _stage(), hidden_size=24)
   with pytest.raises(config.ConfigError, match="no reward model with the decoder"):
     make_learned_reward(other, "stage:rm")
+
+
+def test_a_model_of_another_tokenizer_is_refused(trained, tmp_path):
+  """Pitfall 22: reward model and policy have the same ids for the same text."""
+  setting, *_ = trained
+  folder = shutil.copytree(setting.workdir, tmp_path / "run")
+  with open(folder / "reward_models" / "rm.tokenizer", "w") as file:
+    file.write("0" * 64)
+  with pytest.raises(config.ConfigError, match="with another tokenizer or chat template"):
+    make_learned_reward(setting, f"model:{folder}/reward_models/rm")
+  os.remove(folder / "reward_models" / "rm.tokenizer")
+  with pytest.raises(config.ConfigError, match=r"rm\.tokenizer cannot be read"):
+    make_learned_reward(setting, f"model:{folder}/reward_models/rm")
 
 
 FIELDS = {

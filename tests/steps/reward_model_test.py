@@ -27,7 +27,7 @@ def _params():
 
 
 def test_a_score_is_the_head_at_the_last_token_of_a_plain_pass():
-  """Against prompt and answer as one row, without a shared prefix or padding."""
+  """Pitfall 22: against prompt and answer as one row, without a shared prefix or padding."""
   params = _params()
   found = make_score(NETWORK)(params, toys.prompts(ROWS), TOKENS, MASK)
   for p, row in enumerate(ROWS):
