@@ -13,7 +13,7 @@ from absl import app, flags
 from benchmarks import runs
 from benchmarks.compiled import update_memory
 from benchmarks.variance import relative_variance
-from benchmarks.variants_report import plus_minus
+from benchmarks.variants_report import with_each
 from experiments.configs import grpo_vs_ppo
 
 _PARTS = ["learning", "smollm2", "memory", "compiled", "variance"]
@@ -60,7 +60,7 @@ def _learned(names: list[str], found: dict, goal: float) -> str:
   for name in names:
     own = [of for (other, _), of in found.items() if other == name]
     final = [runs.curve(of)[-1][1] for of in own]
-    final_shown = plus_minus(final, 3) if len(final) > 1 else f"{final[0]:.3f}"
+    final_shown = with_each(final, 2)
     seconds = statistics.median(s for of in own for _, s in runs.curve(of, "time/step_s"))
     steps = [next((s for s, a in runs.curve(of) if a >= goal), None) for of in own]
     each = ", ".join("never" if step is None else str(step) for step in steps)

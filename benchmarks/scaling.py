@@ -1,6 +1,6 @@
 """Layers and width at fixed data: ability and cost side by side, a table and a picture.
 
-make scaling, or: python -m benchmarks.scaling [--seeds=2] [--jobs=2] [--sizes=2x64,4x64]
+make scaling, or: python -m benchmarks.scaling [--seeds=3] [--jobs=2] [--sizes=2x64,4x64]
 
 Each run is a command of its own in runs/scaling/SIZE-SEED, on one core; runs that are complete are
 not run again. Writes runs/scaling/scaling.png and prints the table.
@@ -13,12 +13,12 @@ import jax
 from absl import app, flags
 
 from benchmarks import runs
-from benchmarks.variants_report import plus_minus
+from benchmarks.variants_report import with_each
 from experiments.configs import scaling
 from grpo_jax.model import Network
 from grpo_jax.weights.tokenizer import CharacterTokenizer
 
-_SEEDS = flags.DEFINE_integer("seeds", 2, "Runs of each size.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each size.", lower_bound=1)
 _JOBS = flags.DEFINE_integer("jobs", os.cpu_count(), "Runs at one time.", lower_bound=1)
 _SIZES = flags.DEFINE_list("sizes", list(scaling.SIZES), "Which sizes.")
 _CONFIG = os.path.join("experiments", "configs", "scaling.py")
@@ -81,7 +81,7 @@ def table(rows: list[dict]) -> str:
   for row in rows:
     lines.append(
       f"| {row['size']} | {row['parameters']:,} | {row['flops']:.1e} | {row['seconds']:.0f} |"
-      f" {plus_minus(row['sft'], 3)} | {plus_minus(row['grpo'], 3)} |"
+      f" {with_each(row['sft'], 2)} | {with_each(row['grpo'], 2)} |"
     )
   return "\n".join(lines)
 

@@ -11,10 +11,13 @@ from grpo_jax.config import Optimizer
 def make_optimizer(config: Optimizer) -> optax.GradientTransformation:
   """Gradient -> direction, before the learning rate: clip, Adam's moments, decoupled decay.
 
-  Loshchilov & Hutter 2019 (AdamW), algorithm 2. Moments are float32, as the parameters.
+  Loshchilov & Hutter 2019 (AdamW), algorithm 2. Moments are float32, as the parameters are, unless
+  config.first_moment says otherwise of the first.
   """
   parts = [
-    optax.scale_by_adam(b1=config.beta1, b2=config.beta2, eps=config.eps),
+    optax.scale_by_adam(
+      b1=config.beta1, b2=config.beta2, eps=config.eps, mu_dtype=config.first_moment
+    ),
     optax.add_decayed_weights(config.weight_decay),
   ]
   if config.max_grad_norm:

@@ -16,6 +16,8 @@ class Optimizer(Config):
   decay_steps: updates until the floor, counted from 0 with the warm-up; 0 is the whole stage.
   stable_steps: updates at lr after the warm-up, for schedule="warmup_stable_decay".
   max_grad_norm: the gradient is scaled down to this global norm; 0 is off.
+  first_moment: the type that Adam's first moment is kept in; bfloat16 saves two bytes a parameter.
+    The second stays float32: bfloat16 cannot hold an average that moves by 1 - beta2 of itself.
   micro_batches: parts an update's batch is split into to save memory; the gradient is the same.
   """
 
@@ -30,6 +32,7 @@ class Optimizer(Config):
   eps: float = field(1e-8, above=0)
   weight_decay: float = field(0.0, least=0)
   max_grad_norm: float = field(1.0, least=0)
+  first_moment: str = field("float32", choices=("float32", "bfloat16"))
   micro_batches: int = field(1, least=1)
 
   def contradictions(self) -> list[str]:

@@ -61,6 +61,8 @@ class PPO(GRPO):
       problems.append("critic_optimizer is of critic='separate': a shared trunk has one optimizer")
     if self.critic == "shared" and self.critic_warmup:
       problems.append("critic_warmup is of critic='separate': a shared trunk moves with the policy")
+    if self.critic_optimizer.micro_batches != 1:
+      problems.append("critic_optimizer.micro_batches is read nowhere: optimizer.micro_batches is")
     if self.critic_warmup >= self.steps:
       problems.append(
         f"critic_warmup={self.critic_warmup} leaves none of the stage's {self.steps} steps"

@@ -56,6 +56,8 @@ class GRPO(Stage):
     on-policy and the old log-probs are its own.
   strict: recomputes the old log-probs all the same, and stops the run where they differ from the
     update's own by more than 1e-5.
+  reference_dtype: the type in which a KL's reference policy is kept.
+  reference_place: "host", it waits in the host's memory, and is sent over for one pass a step.
   steps_per_program: steps that are compiled as one program, where all rewards are in JAX: nothing
     waits for the host between them. Samples are then of the last step of each program.
   """
@@ -69,6 +71,8 @@ class GRPO(Stage):
   minibatches: int = field(1, least=1)
   epochs: int = field(1, least=1)
   strict: bool = False
+  reference_dtype: str = field("float32", choices=("float32", "bfloat16"))
+  reference_place: str = field("device", choices=("device", "host"))
   steps_per_program: int = field(1, least=1)
 
   @property
@@ -108,6 +112,12 @@ class GRPO(Stage):
     if not self.rewards:
       problems.append("rewards is empty: name at least one, as in rewards={'number': 1.0}")
     problems += gate_problems(self.rewards)
+    asked = (self.reference_dtype, self.reference_place)
+    if asked != ("float32", "device") and not self.loss.kl_coefficient:
+      problems.append(
+        f"reference_dtype={asked[0]!r}, reference_place={asked[1]!r} without a reference: the loss"
+        " has kl_coefficient=0"
+      )
     return problems + self._algorithm_problems() + self._program_problems()
 
   def _program_problems(self) -> list[str]:

@@ -13,6 +13,7 @@ from grpo_jax.config import GRPO
 from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_schedule
+from grpo_jax.parallel import AnyDevices
 from grpo_jax.run.answers import Answers
 from grpo_jax.run.stage import Setting
 from grpo_jax.steps import StepFn, make_grpo_step
@@ -51,7 +52,7 @@ def make_looks(
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), looked)
 
   compiled = devices.compile(look)
-  frozen = None if reference is None else devices.replicate(reference)
+  frozen = None if reference is None else _kept(devices, stage, reference)
   early = loss.kl_coefficient > 0 and loss.kl_place != "loss"
   needs_old = stage.minibatches * stage.epochs > 1 or early or stage.strict
 
@@ -62,10 +63,20 @@ def make_looks(
       if loss.entropy_top < 1:
         kept = highest(entropy, np.asarray(answers.rollout.mask), loss.entropy_top)
     if frozen is not None:
-      ref = jax.device_get(devices.join(compiled(frozen, rollout)))[0]
+      ref = jax.device_get(devices.join(compiled(frozen(), rollout)))[0]
     return Looks(old if needs_old else None, ref, kept)
 
   return looks
+
+
+def _kept(devices: AnyDevices, stage: GRPO, reference: Params) -> Callable[[], Params]:
+  """The reference as a pass needs it, kept where and as the stage says."""
+  short = jax.tree.map(lambda leaf: leaf.astype(stage.reference_dtype), reference)
+  if stage.reference_place == "host":
+    waiting = jax.device_get(short)
+    return lambda: devices.replicate(waiting)
+  ready = devices.replicate(short)
+  return lambda: ready
 
 
 def highest(values: np.ndarray, mask: np.ndarray, share: float) -> np.ndarray:

@@ -157,10 +157,23 @@ def test_the_reference_stays_where_it_was_while_the_policy_moves():
   assert seen[1]["policy/kl_ref"] > 1e-5
 
 
+def test_a_reference_in_bfloat16_moves_the_kl_a_little_and_one_on_the_host_not_at_all():
+  loss, fast = config.LossConfig(kl_coefficient=0.1), config.Optimizer(lr=1e-2, min_lr=1e-2)
+  same = {"steps": 3, "loss": loss, "optimizer": fast}
+  plain, params = run(_stage(**same), with_reference=True)
+  on_host, others = run(_stage(**same, reference_place="host"), with_reference=True)
+  assert on_host == plain
+  np.testing.assert_array_equal(others, params)
+  short, _ = run(_stage(**same, reference_dtype="bfloat16"), with_reference=True)
+  assert short["policy/kl_ref"] != plain["policy/kl_ref"]
+  assert short["policy/kl_ref"] == pytest.approx(plain["policy/kl_ref"], abs=1e-3)
+
+
 def test_no_field_is_left_out():
   """Of the parts that have tests of their own only the names are looked at."""
   elsewhere = {"optimizer", "grouping", "shaping", "loss"}
   own = {"selection", "rollout", "strict", "steps_per_program"}
+  own |= {"reference_dtype", "reference_place"}
   elsewhere |= {"task", "stop", "switch"}  # tests/run/stages_test.py
   assert {n for n in FIELDS if "." not in n} == _names(config.GRPO) - elsewhere - own
   assert {n.removeprefix("rollout.") for n in FIELDS if "rollout." in n} == _names(config.Rollout)
