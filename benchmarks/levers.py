@@ -35,7 +35,7 @@ P, G, S, T = 4, 8, 48, 128
 
 @dataclasses.dataclass(frozen=True)
 class Lever:
-  """Fields of the model and of the optimiser, and the bytes that a number of the reference takes."""
+  """Fields of model and optimiser, and the bytes that a number of the reference takes."""
 
   model: dict[str, Any] = dataclasses.field(default_factory=dict)
   optimizer: dict[str, Any] = dataclasses.field(default_factory=dict)
