@@ -27,10 +27,18 @@ _DRAWN = (
 def main(_: list[str]) -> None:
   """Runs what is missing, then reports."""
   found = runs.run_all(_CONFIG, overoptimisation.NAMES, 1, _ROOT)
-  own = {n: [line for line in of if line["stage"] == "rl"] for (n, _), of in found.items()}
+  own = {name: _rl(of) for (name, _), of in found.items()}
   for name, of in own.items():
     print(f"{name}: {summary(of)}")
   picture(own, os.path.join(_ROOT, "overoptimisation.png"))
+
+
+def _rl(of: runs.Lines) -> runs.Lines:
+  """The lines of the RL stage, and before them the last evaluation of the policy it began as."""
+  before = [line for line in of if line["stage"] == "sft" and "eval/accuracy" in line]
+  return [{"step": 0, "eval/accuracy": before[-1]["eval/accuracy"]}] + [
+    line for line in of if line["stage"] == "rl"
+  ]
 
 
 def summary(of: runs.Lines) -> str:
@@ -40,7 +48,7 @@ def summary(of: runs.Lines) -> str:
   best, last = max(gold, key=lambda step: gold[step]), max(gold)
   return "; ".join(
     f"{when} (step {step}, KL {kl.get(step, 0):.2f})"
-    f" gold {gold[step]:.3f}, learned {learned[step]:.2f}"
+    f" gold {gold[step]:.3f}, learned {learned.get(step, float('nan')):.2f}"
     for when, step in (("at first", min(gold)), ("at its best", best), ("at the end", last))
   )
 

@@ -8,22 +8,25 @@ import optax
 
 from experiments.configs import grpo_vs_ppo
 from grpo_jax import config, tasks
+from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import PPO
 from grpo_jax.parallel import make_devices
 from grpo_jax.run.gather import make_gather
 from grpo_jax.run.grpo import make_batch_maker
 from grpo_jax.run.learn import make_looks
 from grpo_jax.run.policy import load_policy
-from grpo_jax.run.ppo import make_ppo_batch_maker, make_ppo_runner
+from grpo_jax.run.ppo import make_ppo_batch_maker
 from grpo_jax.run.stage import Setting
 from grpo_jax.steps import make_grpo_step
-from grpo_jax.steps.ppo import init_ppo_state, make_ppo_step
+from grpo_jax.steps.ppo import Optimizers, init_ppo_params, init_ppo_state, make_ppo_step
 from grpo_jax.steps.update import init_state
+from grpo_jax.types import Batch
 
+_ANSWERS = 256  # of a batch
 # Plain descent with rate 1: what a step adds is the gradient.
 _PLAIN = (optax.identity(), lambda _: 1.0)
-# Updates of the critic alone, before its advantages are looked at.
-_CRITIC_STEPS = 60
+# Updates of the critic alone, before its advantages are looked at, and their learning rate.
+_CRITIC_STEPS, _CRITIC_RATE = 100, 1e-3
 
 
 def relative_variance(name: str, batches: int) -> float:
@@ -43,12 +46,13 @@ def relative_variance(name: str, batches: int) -> float:
 
 def _setting(name: str) -> tuple[Setting, config.GRPO, dict]:
   experiment = grpo_vs_ppo.get_config(name)
+  stage = experiment.stages["rl"]
+  assert isinstance(stage, config.GRPO)
+  stage.rollout.prompts, stage.minibatches = _ANSWERS // stage.rollout.group_size, 1
   config.check(experiment)
   policy, devices = load_policy(experiment), make_devices(experiment.parallel)
   task = tasks.build(experiment.task)
   setting = Setting(experiment, 0, policy.network, policy.tokenizer, task, devices)
-  stage = experiment.stages["rl"]
-  assert isinstance(stage, config.GRPO)
   return setting, stage, policy.params
 
 
@@ -73,27 +77,49 @@ def _grpo(setting: Setting, stage: config.GRPO, policy: dict) -> Callable[[int],
 
 def _ppo(setting: Setting, stage: PPO, policy: dict) -> Callable[[int], np.ndarray]:
   """With a critic that has learned the fixed policy's values."""
-  stage.optimizer.lr = stage.optimizer.min_lr = 1e-12
-  runner = make_ppo_runner(setting, stage, None)
-  state = runner.init(jax.tree.map(np.array, policy))
-  for number in range(_CRITIC_STEPS):
-    state, told = runner.advance(state, number)
-  print(f"critic: explained variance {told()[0].figures['value/explained_variance']:.2f}")
-  optimizers = dict.fromkeys(
-    ("policy", "critic") if "critic" in state.params else ("policy",), _PLAIN
-  )
-  step = jax.jit(
-    make_ppo_step(
-      setting.network, stage.loss, optimizers, value_coefficient=1e-9, value_clip=0, length_budget=4
-    )
-  )
   gather, look = make_gather(setting, stage), make_looks(setting, stage, None)
-  make_batch, params = make_ppo_batch_maker(setting, stage), state.params
+  make_batch = make_ppo_batch_maker(setting, stage)
+  params = init_ppo_params(setting.network, policy, shared=stage.critic == "shared")
+  state = init_ppo_state(params, _critic_alone(stage))
+  learn = jax.jit(_step(setting, stage, _critic_alone(stage), value_coefficient=1.0))
+
+  def batch_of(params: dict, number: int) -> Batch:
+    answers, _ = gather(params["policy"], number)
+    return make_batch(params, answers, look(params["policy"], answers))
+
+  for number in range(_CRITIC_STEPS):
+    state, metrics = learn(state, batch_of(state.params, number))
+  explained = metrics_lib.read(metrics)["value/explained_variance"]
+  print(f"{stage.critic} critic: explained variance {explained:.2f}", flush=True)
+  critic, parts = state.params, {"policy", "critic"} & set(state.params)
+  optimizers = dict.fromkeys(parts, _PLAIN)
+  step = jax.jit(_step(setting, stage, optimizers, value_coefficient=1e-9))
 
   def gradient(number: int) -> np.ndarray:
-    answers, _ = gather(params["policy"], number)
-    batch = make_batch(params, answers, look(params["policy"], answers))
-    after, _ = step(init_ppo_state(params, optimizers), batch)
-    return _flat(params["policy"], after.params["policy"])
+    after, _ = step(init_ppo_state(critic, optimizers), batch_of(critic, number))
+    return _flat(critic["policy"], after.params["policy"])
 
   return gradient
+
+
+def _critic_alone(stage: PPO) -> Optimizers:
+  """Adam for the critic, or for the head on a shared trunk; the policy stays."""
+  still, adam = optax.set_to_zero(), optax.scale_by_adam()
+  rate = lambda _: _CRITIC_RATE  # noqa: E731
+  if stage.critic == "separate":
+    return {"policy": (still, rate), "critic": (adam, rate)}
+  head_alone = optax.multi_transform(
+    {"policy": still, "head": adam}, {"policy": "policy", "head": "head"}
+  )
+  return {"policy": (head_alone, rate)}
+
+
+def _step(setting: Setting, stage: PPO, optimizers: Optimizers, *, value_coefficient: float):
+  return make_ppo_step(
+    setting.network,
+    stage.loss,
+    optimizers,
+    value_coefficient=value_coefficient,
+    value_clip=0,
+    length_budget=4,
+  )

@@ -4,7 +4,7 @@ make claims  # every algorithm, tiny and SmolLM2: tables of memory, speed, learn
 
 python -m experiments.train --config=experiments/configs/grpo_vs_ppo.py:grpo-8 --workdir=runs/g8
 
-`ALGORITHM-G`: G answers to each of 256 / G prompts, from the warm start that all share.
+`ALGORITHM-G`: G answers to each of 1024 / G prompts, from the warm start that all share.
 `smollm2-ALGORITHM`: four steps of SmolLM2-135M on 4 prompts x 8 answers, for memory and speed.
 `smollm2_learning-ALGORITHM`: thirty steps of the main job, 8 prompts x 8 answers.
 """
@@ -15,7 +15,7 @@ from grpo_jax import config
 WARM_START = "runs/claims/warm_start"
 ALGORITHMS = ("grpo", "rloo", "reinforce", "ppo_separate", "ppo_shared")
 GROUPS = (2, 4, 8, 16)
-_ANSWERS = 256
+_ANSWERS = 1024
 _SMOLLM2 = ("smollm2", "smollm2_learning")
 
 
@@ -37,7 +37,9 @@ def get_config(name: str = "grpo-8") -> config.Experiment:
   experiment.model = config.Model(weights=f"{WARM_START}/model", remat=False, unroll=0)
   sizes = config.Rollout(prompts=_ANSWERS // int(group), group_size=int(group), max_tokens=4)
   optimizer = config.Optimizer(lr=2e-4, min_lr=2e-5, warmup_steps=10)
-  experiment.stages = {"rl": stage(algorithm, sizes, optimizer, steps=150)}
+  rl = stage(algorithm, sizes, optimizer, steps=120)
+  rl.minibatches = 2
+  experiment.stages = {"rl": rl}
   return experiment
 
 

@@ -36,7 +36,7 @@ def get_config(name: str = "exploited") -> config.Experiment:
     rollout=config.Rollout(prompts=16, group_size=8, max_tokens=_LONGEST),
     optimizer=config.Optimizer(lr=5e-4, min_lr=1e-4, warmup_steps=10),
     # The small one holds nothing: it is there to be measured.
-    loss=config.LossConfig(kl_coefficient=0.1 if name == "held" else 1e-6),
+    loss=config.LossConfig(kl_coefficient=0.5 if name == "held" else 1e-6),
     rewards={"stage:reward_model": 1.0, "gold": 0.0},
     stop=config.Stop(patience=2 if name == "stopped" else 0),
   )
