@@ -38,7 +38,7 @@ def compose(
 
   Returns:
     total f32[P,G] = sum_k w_k(step) counted_k, NaN where any counted part is; counted f32[R,P,G],
-    after gates and `unscored`; weights f32[R].
+    after gates and `unscored`, never NaN of a reward whose weight stays 0; weights f32[R].
   """
   chex.assert_shape(parts, (len(terms), None, None))
   names = list(terms)
@@ -50,12 +50,17 @@ def compose(
   for part, term in zip(filled, terms.values(), strict=True):
     if term.gate:
       part = _gated(part, filled[names.index(term.gate)], term)
-    counted.append(part)
+    # A reward that is only logged leaves the answers that it cannot score to the others.
+    counted.append(jnp.where(jnp.isnan(part), 0, part) if _only_logged(term) else part)
   weights = jnp.stack([term_weight(term, step) for term in terms.values()])
   stacked = jnp.stack(counted)
-  # By hand and not as one product: NaN times a weight of 0 must stay NaN on every device.
+  # By hand and not as one product: NaN times a weight that is 0 now must stay NaN on every device.
   total = jnp.sum(weights[:, None, None] * stacked, axis=0)
   return total, stacked, weights
+
+
+def _only_logged(term: Term) -> bool:
+  return term.schedule == "constant" and term.weight == 0
 
 
 def _gated(part: jax.Array, gate: jax.Array, term: Term) -> jax.Array:

@@ -77,6 +77,19 @@ def test_a_weight_of_zero_logs_a_reward_and_does_not_count_it():
   np.testing.assert_array_equal(scores.parts["number"], [[1, 1]])
 
 
+def test_a_reward_that_is_only_logged_drops_no_answer_that_it_cannot_score():
+  total, counted, _ = composed({"a": 1.0, "b": 0.0})
+  assert not np.isnan(total).any()
+  assert not np.isnan(counted).any()
+  late, *_ = composed({"a": 1.0, "b": Term(weight=0.0, schedule="step", end_weight=1.0, start=5)})
+  assert np.isnan(late).any()  # it will count: what it cannot score is unscored all along
+
+
+def test_an_unscored_gate_of_weight_zero_leaves_the_answer_unscored_all_the_same():
+  total, *_ = composed({"a": Term(gate="b"), "b": 0.0})
+  assert np.isnan(total[0, 2])
+
+
 def test_the_step_reaches_the_weights():
   late = Term(weight=0.0, schedule="step", end_weight=2.0, start=5)
   given = ({"number": late}, ["?"], [["12"]], [{"answer": "12"}])
