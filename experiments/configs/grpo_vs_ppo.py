@@ -6,7 +6,7 @@ python -m experiments.train --config=experiments/configs/grpo_vs_ppo.py:grpo-8 -
 
 `ALGORITHM-G`: G answers to each of 1024 / G prompts, from the warm start that all share.
 `smollm2-ALGORITHM`: four steps of SmolLM2-135M on 4 prompts x 8 answers, for memory and speed.
-`smollm2_learning-ALGORITHM`: thirty steps of the main job, 8 prompts x 8 answers.
+`smollm2_learning-ALGORITHM`: at most thirty steps of the main job, until 0.6 held out.
 """
 
 from experiments.configs import smollm2_addition, variants
@@ -16,6 +16,7 @@ WARM_START = "runs/claims/warm_start"
 ALGORITHMS = ("grpo", "rloo", "reinforce", "ppo_separate", "ppo_shared")
 GROUPS = (2, 4, 8, 16)
 _ANSWERS = 1024
+GOAL_SMOLLM2 = 0.6
 _SMOLLM2 = ("smollm2", "smollm2_learning")
 
 
@@ -76,9 +77,10 @@ def _smollm2(kind: str, algorithm: str) -> config.Experiment:
     experiment.stages = {"rl": stage(algorithm, sizes, optimizer, steps=4, warmup=1)}
     return experiment
   evaluation = experiment.evaluation
-  evaluation.problems, evaluation.every, evaluation.batch_size = 100, 5, 100
+  evaluation.problems, evaluation.every, evaluation.batch_size = 100, 3, 100
   main = experiment.stages["grpo"]
   assert isinstance(main, config.GRPO)
   rl = stage(algorithm, main.rollout, main.optimizer, steps=30, warmup=3)
+  rl.stop = config.Stop(score=GOAL_SMOLLM2, held=1)
   experiment.stages = {"rl": rl}
   return experiment
