@@ -91,7 +91,7 @@ def picture(rows: list[dict], path: str) -> None:
   import matplotlib
 
   matplotlib.use("Agg")
-  from matplotlib import pyplot
+  from matplotlib import pyplot, ticker
 
   figure, axes = pyplot.subplots(1, 3, figsize=(11, 3.4), sharey=True, layout="constrained")
   costs = ("parameters", "flops", "seconds")
@@ -99,8 +99,16 @@ def picture(rows: list[dict], path: str) -> None:
     for layers in dict.fromkeys(row["size"].split("x")[0] for row in rows):
       own = [row for row in rows if row["size"].split("x")[0] == layers]
       accuracy = [statistics.mean(row["grpo"]) for row in own]
-      panel.plot([row[cost] for row in own], accuracy, marker="o", label=f"{layers} layers")
+      panel.plot(
+        [row[cost] for row in own],
+        accuracy,
+        marker="o",
+        label=f"{layers} layer{'s' * (layers != '1')}",
+      )
     panel.set_xscale("log")
+    panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+    panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    panel.xaxis.set_minor_formatter(ticker.NullFormatter())
     panel.set_xlabel(cost)
     panel.grid(color="#e4e7eb")
   axes[0].set_ylabel("held-out accuracy after GRPO")
