@@ -13,6 +13,7 @@ from grpo_jax.parallel.mesh import MeshDevices, make_mesh
 from grpo_jax.parallel.rules import table
 
 __all__ = [
+  "ONE_DEVICE",
   "AnyDevices",
   "Devices",
   "MeshDevices",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 AnyDevices = Devices | MeshDevices
+ONE_DEVICE = Devices(1, None)
 _AXIS = "devices"
 
 
@@ -36,7 +38,7 @@ def make_devices(config: Parallel) -> AnyDevices:
     return MeshDevices(make_mesh(config))
   if config.mode == "pmap":
     return Devices(jax.local_device_count(), _AXIS)
-  return Devices(1, None)
+  return ONE_DEVICE
 
 
 def check_divisible(devices: AnyDevices, size: int, parts: int, what: str) -> None:

@@ -8,6 +8,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from grpo_jax.config import Checkpoint
+from grpo_jax.parallel import ONE_DEVICE
 from grpo_jax.types import Params, TrainState
 
 
@@ -26,7 +27,9 @@ class Checkpointer:
     )
     self._workdir = os.path.abspath(workdir)
     self._manager = ocp.CheckpointManager(
-      os.path.join(self._workdir, "checkpoints"), options=options
+      os.path.join(self._workdir, "checkpoints"),
+      options=options,
+      item_handlers=ocp.StandardCheckpointHandler(),
     )
 
   def save(self, number: int, state: TrainState, accuracy: float | None) -> None:
@@ -48,8 +51,9 @@ class Checkpointer:
     return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
   def saved(self, number: int) -> dict[str, Any]:
-    """Checkpoint `number` as nested dicts of NumPy arrays, whatever kind of stage it is of."""
-    return self._manager.restore(number, args=ocp.args.StandardRestore())
+    """Checkpoint `number` as nested dicts of arrays on one device, whoever wrote it on how many."""
+    like = ONE_DEVICE.like(self._manager.item_metadata(number).tree)
+    return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
   def pinned(self, what: str, stage: str, params: Params) -> Params:
     """`params` as they were when `stage` first asked for them, in WORKDIR/what/stage.

@@ -14,6 +14,7 @@ from grpo_jax.config import ConfigError, Parallel
 from grpo_jax.model import ANYWHERE
 from grpo_jax.parallel import MeshDevices, make_mesh, table
 from grpo_jax.parallel.rules import RULES, SERVED, shardings
+from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.steps import make_grpo_step
 from grpo_jax.steps.update import init_state
 from tests import toys
@@ -163,3 +164,26 @@ def test_on_one_device_nothing_is_placed():
   tree = {"a": np.ones(3)}
   assert ANYWHERE.rows(tree) is tree
   assert ANYWHERE.gathered(tree) is tree
+
+
+_READ = """
+import sys
+from grpo_jax import config
+from grpo_jax.run.checkpoint import Checkpointer
+checkpoints = Checkpointer(sys.argv[1], config.Checkpoint())
+print(float(checkpoints.saved(1)["params"]["embed"].sum()))
+"""
+
+
+def test_a_checkpoint_of_four_devices_is_read_where_there_is_one(tmp_path):
+  """As by `experiments.export` on a laptop."""
+  params = toys.random_params(toys.network())
+  state = _devices(fsdp=4).replicate(init_state(params, optax.identity()))
+  checkpoints = Checkpointer(str(tmp_path), config.Checkpoint())
+  checkpoints.save(1, state, None)
+  checkpoints.close()
+  command = [sys.executable, "-c", _READ, str(tmp_path)]
+  alone = os.environ | {"XLA_FLAGS": ""}
+  found = subprocess.run(command, cwd=_ROOT, env=alone, capture_output=True, text=True)
+  assert found.returncode == 0, found.stderr
+  assert float(found.stdout) == pytest.approx(float(params["embed"].sum()), rel=1e-5)
