@@ -10,23 +10,25 @@ from grpo_jax.losses import kl_estimate
 from grpo_jax.shaping import answer_returns, gdpo_advantages, normalized, overlong_penalty
 
 
-def shaped_rewards(
-  rewards: jax.Array, mask: jax.Array, stage: GRPO, *, kl: jax.Array | None = None
-) -> jax.Array:
-  """r + the over-long penalty - kl_coefficient sum_t KL_t, the last with kl_place="reward".
+def penalties(mask: jax.Array, stage: GRPO, *, kl: jax.Array | None = None) -> jax.Array | None:
+  """The over-long penalty - kl_coefficient sum_t KL_t, the last with kl_place="reward".
 
   Args:
-    rewards: f32[..., P,G], NaN where one could not be scored.
     mask: bool[P,G,T], the answers' tokens.
     stage: shaping.overlong_buffer and loss.kl_*.
     kl: f32[P,G,T] to the reference, needed by kl_place="reward".
+
+  Returns:
+    f32[P,G], at most 0 but for an estimate of the KL below 0; None where the stage has neither.
   """
+  found = None
   if stage.shaping.overlong_buffer:
     limit, buffer = stage.rollout.max_tokens, stage.shaping.overlong_buffer
-    rewards = rewards + overlong_penalty(mask.sum(axis=-1), limit=limit, buffer=buffer)
+    found = overlong_penalty(mask.sum(axis=-1), limit=limit, buffer=buffer)
   if kl is not None and stage.loss.kl_place == "reward":
-    rewards = rewards - stage.loss.kl_coefficient * jnp.sum(kl, axis=-1, where=mask)
-  return rewards
+    charge = -stage.loss.kl_coefficient * jnp.sum(kl, axis=-1, where=mask)
+    found = charge if found is None else found + charge
+  return found
 
 
 def make_advantages(
@@ -56,13 +58,13 @@ def make_advantages(
   """
   chex.assert_rank([rewards, parts, mask], [2, 3, 3])
   lengths, scored = mask.sum(axis=-1), ~jnp.isnan(rewards)
-  shaped = shaped_rewards(rewards, mask, stage, kl=kl)
+  penalty = penalties(mask, stage, kl=kl)
   if stage.shaping.gdpo:
-    # The penalties are one more reward, of weight 1.
-    penalties = (shaped - rewards)[None]
-    parts, weights = jnp.concatenate([parts, penalties]), jnp.append(weights, 1.0)
+    if penalty is not None:  # one more reward, of weight 1
+      parts, weights = jnp.concatenate([parts, penalty[None]]), jnp.append(weights, 1.0)
     advantages = gdpo_advantages(parts, weights, lengths=lengths, **stage.grouping)
   else:
+    shaped = rewards if penalty is None else rewards + penalty
     advantages = group_advantages(shaped, lengths=lengths, **stage.grouping)
   if kl is not None and stage.loss.kl_place == "returns":
     to_come = answer_returns(kl, mask)

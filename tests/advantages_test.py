@@ -128,3 +128,15 @@ def test_every_preset_has_finite_advantages_and_none_without_signal(name):
   assert np.isfinite(found).all()
   if stage.grouping.baseline != "none":
     np.testing.assert_allclose(found[0], 0, atol=1e-6)
+
+
+def test_gdpo_makes_no_signal_of_equal_penalties_beside_large_rewards():
+  """Fault 40: (r + p) - r is p but for rounding, which z-scores would make +-1."""
+  stage = config.GRPO(
+    rollout=config.Rollout(max_tokens=6, group_size=4),
+    shaping=config.Shaping(gdpo=True, overlong_buffer=3),
+  )
+  rewards = jnp.array([[100.3, 37.1, 2.2, 55.7]])
+  mask = jnp.broadcast_to(jnp.arange(6) < 4, (1, 4, 6))
+  found = make_advantages(rewards, rewards[None], jnp.zeros(1), mask, stage)
+  np.testing.assert_array_equal(found, np.zeros((1, 4)))

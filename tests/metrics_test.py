@@ -50,3 +50,19 @@ def test_read_gives_plain_numbers():
   figures = metrics.read({"a": Mean.of(VALUES, MASK), "b": metrics.single(jnp.float32(2))})
   assert figures == {"a": pytest.approx(6.5 / 3), "b": 2.0}
   assert all(type(value) is float for value in figures.values())
+
+
+def test_explained_variance_is_exact_beside_a_large_mean_and_however_it_is_split():
+  """Returns 50 +- 0.05 and a constant critic: 0, where squares of 50 would round to -0.1."""
+  rng = np.random.default_rng(0)
+  y = (50 + 0.05 * rng.normal(size=4096)).astype(np.float32)
+  x = np.full_like(y, 49.0)
+  mask = rng.random(4096) < 0.8
+  expected = 1 - np.var((y - x)[mask], dtype=np.float64) / np.var(y[mask], dtype=np.float64)
+  whole = metrics.Explained.of(x, y, mask)
+  parts = [metrics.Explained.of(x[i::3], y[i::3], mask[i::3]) for i in range(3)]
+  split = parts[0].merge(parts[1]).merge(parts[2])
+  for found in (whole, split):
+    assert float(found.value) == pytest.approx(expected, abs=1e-3)
+  near = metrics.Explained.of(y + 0.01, y, mask)
+  assert float(near.value) == pytest.approx(1, abs=1e-6)

@@ -5,6 +5,8 @@ import dataclasses
 from grpo_jax.config.fields import Config, field
 from grpo_jax.config.model import Model
 from grpo_jax.config.parallel import Parallel
+from grpo_jax.config.ppo import PPO
+from grpo_jax.config.reward_model import RewardModel
 from grpo_jax.config.stage import Stage
 from grpo_jax.config.stages import GRPO
 from grpo_jax.config.task import Task
@@ -30,7 +32,10 @@ class Evaluation(Config):
 
 @dataclasses.dataclass(kw_only=True)
 class Checkpoint(Config):
-  """every: steps between checkpoints; the newest `keep` and the best by held-out score stay."""
+  """every: steps between checkpoints.
+
+  The newest `keep`, the last of each stage and the best by held-out score stay.
+  """
 
   every: int = field(20, least=1)
   keep: int = field(2, least=1)
@@ -68,14 +73,30 @@ class Experiment(Config):
     for index, (name, stage) in enumerate(self.stages.items()):
       path = f"stages.{name}.switch"
       own = isinstance(stage, GRPO) and stage.loss.kl_coefficient > 0
-      if stage.switch.moments == "keep" and index == 0:
-        problems.append(f"{path}.moments='keep' in the first stage, which has none before it")
+      if stage.switch.moments == "keep":
+        problems += [f"{path}.moments='keep' {line}" for line in self._moments_problems(index)]
+      if (stage.stop.held or stage.stop.patience) and not self.evaluation.every:
+        problems.append(f"stages.{name}.stop has a rule, and evaluation.every=0: it is never asked")
       if stage.switch.reference == "keep" and not (own and referring):
         problems.append(
           f"{path}.reference='keep' needs loss.kl_coefficient above 0 here and in a stage before"
         )
       referring |= own
     return problems
+
+  def _moments_problems(self, index: int) -> list[str]:
+    """Why the optimiser's state of the stage before `index` cannot go on."""
+    if index == 0:
+      return ["in the first stage, which has none before it"]
+    stages = list(self.stages.values())
+    before, own = stages[index - 1], stages[index]
+    if isinstance(before, RewardModel) or isinstance(own, RewardModel):
+      return ["beside a reward model, which has parameters of its own"]
+    if isinstance(before, PPO) or isinstance(own, PPO):
+      return ["beside a stage of PPO, whose critic begins anew"]
+    if before.stop.patience:
+      return ["after stop.patience: the policy of the best evaluation has the moments of another"]
+    return []
 
   def _program_problems(self) -> list[str]:
     """Programs of several steps end where something is done between them, on one device."""

@@ -27,6 +27,18 @@ class Stop(Config):
   held: int = field(0, least=0)
   patience: int = field(0, least=0)
 
+  def contradictions(self) -> list[str]:
+    problems = []
+    if not self.held and self.score != 1.0:
+      problems.append(
+        f"score={self.score} is of held, which is 0: the stage would never look at it"
+      )
+    if not (self.held or self.patience) and (self.figure, self.lower) != ("eval/accuracy", False):
+      problems.append(
+        f"figure={self.figure!r}, lower={self.lower} without a rule: set held or patience"
+      )
+    return problems
+
 
 @dataclasses.dataclass(kw_only=True)
 class Switch(Config):

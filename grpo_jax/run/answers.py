@@ -39,11 +39,14 @@ class Answers:
       self.seconds,
     )
 
-  def signal(self) -> np.ndarray:
-    """bool[P]: whether the rewards of the group differ."""
-    scored = ~np.isnan(self.scores.total)
-    total = jnp.asarray(np.where(scored, self.scores.total, 0))
-    return np.asarray(has_signal(total, jnp.asarray(scored)))
+  def signal(self, *, gdpo: bool = False) -> np.ndarray:
+    """bool[P]: whether the rewards of the group differ; with GDPO, any of those that weigh."""
+    total, scores = self.scores.total, self.scores
+    scored = jnp.asarray(~np.isnan(total))
+    own = [part for part, w in zip(scores.counted, scores.weights, strict=True) if w]
+    looked_at = own if gdpo and own else [total]
+    found = [has_signal(jnp.asarray(np.where(scored, part, 0)), scored) for part in looked_at]
+    return np.any(found, axis=0)
 
 
 def joined(left: Answers, right: Answers) -> Answers:

@@ -1,29 +1,53 @@
 """Checkpoints: Orbax, asynchronous; the newest few and the best by held-out score are kept."""
 
+import bisect
+import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+from orbax.checkpoint.checkpoint_managers import (
+  AnyPreservationPolicy,
+  BestN,
+  LatestN,
+  PreservationPolicy,
+)
 
 from grpo_jax.config import Checkpoint
 from grpo_jax.parallel import ONE_DEVICE
 from grpo_jax.types import Params, TrainState
 
 
+@dataclasses.dataclass
+class _LastOfEach(PreservationPolicy):
+  """Keeps the newest checkpoint of each stage, whose numbers end at `ends`."""
+
+  ends: Sequence[int]
+
+  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+    newest = {bisect.bisect_left(self.ends, found.step): found.step for found in checkpoints}
+    return [bool(self.ends) and found.step in newest.values() for found in checkpoints]
+
+
 class Checkpointer:
   """Saves and restores the state of a run under WORKDIR/checkpoints.
 
   A checkpoint's number counts the steps of all stages.
+
+  Args:
+    workdir: the run folder.
+    config: how many are kept.
+    ends: the number that each stage can reach; the last checkpoint of each stays.
   """
 
-  def __init__(self, workdir: str, config: Checkpoint):
+  def __init__(self, workdir: str, config: Checkpoint, ends: Sequence[int] = ()):
     best = BestN(
       get_metric_fn=lambda metrics: metrics["accuracy"], n=1, keep_checkpoints_without_metrics=False
     )
     options = ocp.CheckpointManagerOptions(
-      preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best])
+      preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best, _LastOfEach(ends)])
     )
     self._workdir = os.path.abspath(workdir)
     self._manager = ocp.CheckpointManager(
@@ -67,13 +91,19 @@ class Checkpointer:
       checkpointer.save(path, params)
     return jax.tree.map(lambda leaf: leaf.copy(), params)
 
+  def is_pinned(self, what: str, stage: str) -> bool:
+    """Whether there is WORKDIR/what/stage."""
+    return os.path.exists(os.path.join(self._workdir, what, stage))
+
   def save_best(self, stage: str, params: Params) -> None:
-    """Keeps the policy of a stage's best evaluation so far, in WORKDIR/best/stage."""
+    """Keeps what a stage trains as it was at its best evaluation so far, in WORKDIR/best/stage."""
     with ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(os.path.join(self._workdir, "best", stage), params, force=True)
 
-  def best(self, stage: str, like: Params) -> Params:
-    """What `save_best` has kept last."""
+  def best(self, stage: str, like: Params) -> Params | None:
+    """What `save_best` has kept last; None where no evaluation has given a number."""
+    if not self.is_pinned("best", stage):
+      return None
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     with ocp.StandardCheckpointer() as checkpointer:
       return checkpointer.restore(os.path.join(self._workdir, "best", stage), target)

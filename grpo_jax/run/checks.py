@@ -1,10 +1,17 @@
 """What can be refused of a whole experiment as soon as its model and devices are known."""
 
+import os
 from collections.abc import Sequence
 
-from grpo_jax.config import GRPO, ConfigError, Experiment, RewardModel
+from grpo_jax import tasks
+from grpo_jax.config import GRPO, ConfigError, Experiment, Pretrain, RewardModel, Stage
+from grpo_jax.config.fields import unknown_field
 from grpo_jax.parallel import AnyDevices, check_divisible
 from grpo_jax.rewards import REWARDS, ArrayReward, is_learned, resolve
+from grpo_jax.run.corpus import no_documents
+from grpo_jax.run.evaluate import EVALUATED
+from grpo_jax.run.judge import JUDGED
+from grpo_jax.run.pairs import held_out_pairs
 
 
 def check_context(experiment: Experiment, context: int) -> None:
@@ -49,6 +56,35 @@ def check_batches(experiment: Experiment, devices: AnyDevices) -> None:
     check_divisible(devices, size, stage.optimizer.micro_batches, f"config.stages.{name}.{what}")
 
 
+def check_stages(experiment: Experiment) -> None:
+  """Refuses what only a later stage would find: data that are not there, figures nobody evaluates.
+
+  Raises:
+    ConfigError: names the stage and its field, before any stage has trained for nothing.
+  """
+  for name, stage in experiment.stages.items():
+    path = f"config.stages.{name}"
+    task = tasks.build(stage.task or experiment.task)
+    if isinstance(stage, RewardModel):
+      held_out_pairs(stage, task, path)
+    if isinstance(stage, Pretrain) and stage.texts is None and task.documents is None:
+      raise ConfigError(no_documents(path))
+    figures = _figures(experiment, stage)
+    if (stage.stop.held or stage.stop.patience) and stage.stop.figure not in figures:
+      raise ConfigError(
+        unknown_field(f"{path}.stop.figure", stage.stop.figure, figures).replace("field", "figure")
+      )
+
+
+def _figures(experiment: Experiment, stage: Stage) -> list[str]:
+  """The names of what is evaluated in a stage."""
+  if isinstance(stage, RewardModel):
+    return list(JUDGED)
+  scores = [f"eval/{name}" for name in experiment.evaluation.scores]
+  own = ["eval/loss", "eval/perplexity"] if isinstance(stage, Pretrain) else []
+  return [*own, *EVALUATED, *scores]
+
+
 def check_rewards(experiment: Experiment) -> None:
   """Refuses rewards that are not there, and those of the other kind where only one is read.
 
@@ -85,6 +121,9 @@ def _check_evaluation(experiment: Experiment) -> None:
 
 def _check_stage_rewards(path: str, stage: GRPO, trained: list[str]) -> None:
   for name in stage.rewards:
+    folder = name.removeprefix("model:")
+    if folder != name and not os.path.isdir(folder):
+      raise ConfigError(f"{path}.rewards: {name!r}: there is no reward model in {folder}")
     if name.startswith("stage:") and name not in trained:
       known = ", ".join(trained) or "none"
       raise ConfigError(

@@ -117,11 +117,14 @@ def stage_table(evaluations: Sequence[Mapping[str, Any]], scores: Sequence[str])
   return "\n".join(lines)
 
 
-def closing(workdir: str, before: float, after: float, picture: str | None) -> str:
-  """The last lines of a run: how it went, where it is, and what to type next."""
+def closing(workdir: str, ends: Sequence[float] | None, picture: str | None) -> str:
+  """The last lines of a run: how it went, where it is, and what to type next.
+
+  ends: accuracy before and after; None where no policy was evaluated.
+  """
   lines = [
     "",
-    f"held-out accuracy {before:.3f} -> {after:.3f}",
+    *([f"held-out accuracy {ends[0]:.3f} -> {ends[1]:.3f}"] if ends else []),
     f"run folder        {workdir}",
     *([f"learning curve    {picture}"] if picture else []),
     f"samples           {workdir}/samples.jsonl",

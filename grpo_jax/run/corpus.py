@@ -21,7 +21,10 @@ _AHEAD = 512
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-  """What a stage reads. batch: step of the run -> its rows. held_out: what it is judged by."""
+  """What a stage reads. batch: step, counted from where its data begin -> the rows.
+
+  held_out: what it is judged by.
+  """
 
   batch: Callable[[int], Packed]
   held_out: list[Document]
@@ -82,6 +85,14 @@ def _dealt(setting: Setting, stage: Pretrain, documents: list[Document]) -> Call
   return batch
 
 
+def no_documents(path: str) -> str:
+  """The line about a stage of texts that has none."""
+  return (
+    f"{path}.texts is None, and the task has no documents of its own: name files, as in"
+    " texts=Texts(train='train.jsonl', held_out='held.jsonl')"
+  )
+
+
 def _from_task(setting: Setting, stage: Pretrain, path: str) -> Corpus:
   """Documents that the task makes, for many steps at a time: few rows would be packed badly.
 
@@ -89,10 +100,7 @@ def _from_task(setting: Setting, stage: Pretrain, path: str) -> Corpus:
   """
   seed, make = setting.experiment.seed, setting.task.documents
   if make is None:
-    raise ConfigError(
-      f"{path}.texts is None, and the task has no documents of its own: name files, as in"
-      " texts=Texts(train='train.jsonl', held_out='held.jsonl')"
-    )
+    raise ConfigError(no_documents(path))
 
   def made(seed: int, step: int, count: int) -> list[Document]:
     texts = make(seed, step, count)

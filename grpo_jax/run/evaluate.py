@@ -15,6 +15,10 @@ from grpo_jax.tasks import Example
 from grpo_jax.types import Params
 from grpo_jax.weights.tokenizer import Tokenizer
 
+# What every policy is told of, beside config.scores.
+EVALUATED = tuple(
+  f"eval/{name}" for name in ("accuracy", "unscored", "problems", "length", "truncated")
+)
 # (replicated parameters, learned rewards by name) -> figures
 Evaluate = Callable[[Params, Mapping[str, LearnedReward]], dict[str, float]]
 

@@ -15,7 +15,8 @@ def export(experiment: Experiment, workdir: str, out: str, number: int | None = 
   Args:
     experiment: the one that the run was made with.
     workdir: the run folder. out: must not hold a model.
-    number: the checkpoint, counted in steps of all stages; the newest by default.
+    number: the checkpoint, counted in steps of all stages; the newest by default, and of a stage
+      with stop.patience the best.
 
   Returns:
     The number of the checkpoint.
@@ -30,12 +31,15 @@ def export(experiment: Experiment, workdir: str, out: str, number: int | None = 
     raise ConfigError(f"{out} holds a model already: name another folder")
   checkpoints = Checkpointer(workdir, experiment.checkpoint)
   known = checkpoints.numbers()
-  number = number if number is not None else max(known, default=-1)
+  newest, number = number is None, number if number is not None else max(known, default=-1)
   if number not in known:
     raise ConfigError(f"{workdir} has no checkpoint {number}: there are {known}")
   policy = load_policy(experiment)
   name, stage = list(experiment.stages.items())[position(experiment, number)[0]]
-  if isinstance(stage, RewardModel):  # its checkpoints are of the reward model
+  best = checkpoints.best(name, policy.params) if newest and stage.stop.patience else None
+  if best is not None and not isinstance(stage, RewardModel):
+    params = best
+  elif isinstance(stage, RewardModel):  # its checkpoints are of the reward model
     params = checkpoints.pinned("policy", name, policy.params)
   else:
     params = checkpoints.saved(number)["params"]

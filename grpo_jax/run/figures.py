@@ -63,14 +63,14 @@ def correlation(left: np.ndarray, right: np.ndarray) -> float:
   return float(np.corrcoef(x, y)[0, 1])
 
 
-def group_figures(answers: Answers, rows: np.ndarray) -> dict[str, float]:
+def group_figures(answers: Answers, rows: np.ndarray, *, gdpo: bool = False) -> dict[str, float]:
   """What groups are worth.
 
-  groups/no_signal, all_right, all_wrong: share of sampled groups whose rewards are all equal, all 1
-  or more, all 0 or less. groups/sampled: how many there were. groups/unused: share of sampled
-  groups that are not in the update's batch, `rows`.
+  groups/no_signal: share of sampled groups without signal, see `Answers.signal`. groups/all_right,
+  all_wrong: whose rewards are all 1 or more, all 0 or less. groups/sampled: how many there were.
+  groups/unused: share of sampled groups that are not in the update's batch, `rows`.
   """
-  total, signal = answers.scores.total, answers.signal()
+  total, signal = answers.scores.total, answers.signal(gdpo=gdpo)
   return {
     "groups/no_signal": float(1 - signal.mean()),
     "groups/all_right": float((total >= 1).all(axis=-1).mean()),

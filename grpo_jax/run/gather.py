@@ -32,11 +32,12 @@ def make_gather(
     for first in range(0, P * rounds, P):
       more = sample(params, step, examples, first)
       answers = more if answers is None else joined(answers, more)
-      if answers.signal().sum() >= P:
+      if answers.signal(gdpo=stage.shaping.gdpo).sum() >= P:
         break
     assert answers is not None
     solved.note(answers)
     # Those with signal first, each kind in the order in which it was sampled.
-    return answers, np.argsort(~answers.signal(), kind="stable")[:P] if rounds > 1 else np.arange(P)
+    useless = ~answers.signal(gdpo=stage.shaping.gdpo)
+    return answers, np.argsort(useless, kind="stable")[:P] if rounds > 1 else np.arange(P)
 
   return gather

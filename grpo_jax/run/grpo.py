@@ -79,7 +79,7 @@ def make_policy_runner(
     batch = make_batch(state.params, used, looks)
     state, metrics = learn(state, batch)
     # The device works on: what is read from it comes last.
-    figures = answer_figures(answers) | group_figures(answers, rows)
+    figures = answer_figures(answers) | group_figures(answers, rows, gdpo=stage.shaping.gdpo)
     everyone = np.zeros(answers.scores.total.shape, np.float32)
     everyone[rows] = answer_advantages(np.asarray(batch.advantages), np.asarray(batch.rollout.mask))
     samples = sample_records(answers, everyone)
@@ -98,7 +98,7 @@ def make_batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:
   def make_batch(used: Answers, looks: Looks) -> Batch:
     mask = np.asarray(used.rollout.mask)
     if stage.selection.no_signal != "keep":
-      mask = mask & used.signal()[:, None, None]
+      mask = mask & used.signal(gdpo=stage.shaping.gdpo)[:, None, None]
     kl = None
     if looks.ref_logprobs is not None and stage.loss.kl_place != "loss":
       kl = policy_kl(jnp.asarray(looks.old_logprobs), jnp.asarray(looks.ref_logprobs), stage)

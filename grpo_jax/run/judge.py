@@ -5,6 +5,13 @@ import numpy as np
 from grpo_jax.run.figures import correlation
 
 _BINS = 10
+JUDGED = tuple(
+  f"eval/reward_{name}"
+  for name in (
+    *("accuracy", "margin", "loss", "calibration", "length_bias"),
+    *("accuracy_shorter", "accuracy_longer"),
+  )
+)
 
 
 def judged(scores: np.ndarray, lengths: np.ndarray) -> dict[str, float]:

@@ -1,19 +1,20 @@
 """Rewards that a model has learned, as functions of a batch of answers."""
 
+import json
 import os
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
 from grpo_jax.config import ConfigError
 from grpo_jax.rewards import LearnedReward, is_learned
-from grpo_jax.run.reward_model import FOLDER
+from grpo_jax.run.reward_model import FOLDER, identity
 from grpo_jax.run.stage import Setting
 from grpo_jax.steps.reward_model import init_params, make_score
 from grpo_jax.types import Params, Rollout
-from grpo_jax.weights.tokenizer import fingerprint
 
 # (reward model, answers) -> scores f32[P,G]: pure
 Judge = Callable[[Params, Rollout], jax.Array]
@@ -43,9 +44,12 @@ def learned_judge(setting: Setting, name: str) -> tuple[Params, Judge]:
   """
   params, mean, std = load(_path(setting, name), name, setting)
   score = make_score(setting.network)
+  stop, *others = setting.tokenizer.stop_ids
 
   def judge(params: Params, rollout: Rollout) -> jax.Array:
-    return (score(params, rollout.prompts, rollout.tokens, rollout.mask) - mean) / std
+    # The model has learned with one stop token: an answer may have ended with another.
+    tokens = jnp.where(jnp.isin(rollout.tokens, jnp.array(others, int)), stop, rollout.tokens)
+    return (score(params, rollout.prompts, tokens, rollout.mask) - mean) / std
 
   return params, judge
 
@@ -71,7 +75,7 @@ def load(path: str, name: str, setting: Setting) -> tuple[Params, float, float]:
   """
   if not os.path.isdir(path):
     raise ConfigError(f"reward {name!r}: there is no reward model in {path}")
-  _check_tokenizer(path, name, setting)
+  _check_identity(path, name, setting)
   network = setting.network
   shapes = jax.eval_shape(lambda: init_params(network, network.init(jax.random.key(0))))
   scalar = jax.ShapeDtypeStruct((), np.float32)
@@ -86,20 +90,26 @@ def load(path: str, name: str, setting: Setting) -> tuple[Params, float, float]:
   return found["params"], float(found["scale"]["mean"]), float(found["scale"]["std"])
 
 
-def _check_tokenizer(path: str, name: str, setting: Setting) -> None:
-  """Refuses a model that has learned the ids of another tokenizer: its scores would be noise."""
+def _check_identity(path: str, name: str, setting: Setting) -> None:
+  """Refuses a model of another decoder or other ids: its scores would be noise.
+
+  Shapes alone do not tell: a decoder of another rotary base has the same.
+  """
   try:
-    with open(f"{path}.tokenizer", encoding="utf-8") as file:
-      learned = file.read()
-  except OSError as error:
-    raise ConfigError(
-      f"reward {name!r}: {path}.tokenizer cannot be read: {error.strerror}"
-    ) from error
-  if learned != fingerprint(setting.tokenizer):
-    raise ConfigError(
-      f"reward {name!r}: {path} was trained with another tokenizer or chat template"
-      f" ({learned[:12]}) than this policy's ({fingerprint(setting.tokenizer)[:12]})"
-    )
+    with open(f"{path}.json", encoding="utf-8") as file:
+      bound = json.load(file)
+  except (OSError, ValueError) as error:
+    raise ConfigError(f"reward {name!r}: {path}.json cannot be read: {error}") from error
+  own = json.loads(json.dumps(identity(setting)))
+  for part, what in (
+    ("tokenizer", "another tokenizer or chat template"),
+    ("architecture", "a decoder of another kind"),
+  ):
+    if bound.get(part) != own[part]:
+      raise ConfigError(
+        f"reward {name!r}: {path} was trained with {what} than this policy has:"
+        f" {str(bound.get(part))[:60]}"
+      )
 
 
 def _shapes(tree: object) -> dict[str, tuple[int, ...]]:

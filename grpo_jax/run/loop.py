@@ -1,15 +1,22 @@
 """A run: what is checked first, the stages, and how it ends."""
 
 import json
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grpo_jax import tasks
-from grpo_jax.config import Experiment, check, freeze
+from grpo_jax.config import Experiment, Stage, check, freeze
 from grpo_jax.parallel import make_devices
 from grpo_jax.run import console
-from grpo_jax.run.checks import check_batches, check_chosen, check_context, check_rewards
+from grpo_jax.run.checks import (
+  check_batches,
+  check_chosen,
+  check_context,
+  check_rewards,
+  check_stages,
+)
 from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.evaluate import make_evaluate
 from grpo_jax.run.picture import learning_curve
@@ -18,6 +25,7 @@ from grpo_jax.run.profile import Profile
 from grpo_jax.run.record import claim
 from grpo_jax.run.stage import Setting
 from grpo_jax.run.stages import Stages
+from grpo_jax.run.stop import best_at
 
 
 def run(
@@ -38,7 +46,8 @@ def run(
     stages: names of those to run, in the experiment's order; empty for all.
 
   Returns:
-    accuracy/before and accuracy/after, of the first and the last evaluation.
+    accuracy/before and accuracy/after, of the first policy and of the last; empty where none has
+    been evaluated, as by a reward model alone.
 
   Raises:
     ConfigError: one line on what cannot be run, before anything is compiled.
@@ -52,6 +61,7 @@ def run(
   examples = task.held_out(experiment.evaluation.problems)
   check_rewards(experiment)
   check_texts(experiment)
+  check_stages(experiment)
   with claim(workdir, experiment):
     freeze(experiment)
     policy = load_policy(experiment)
@@ -72,18 +82,38 @@ def run(
 def _finish(experiment: Experiment, workdir: str, say: Callable[[str], None]) -> dict[str, float]:
   """Draws the curve, and says how it went and what to type next."""
   metrics = os.path.join(workdir, "metrics.jsonl")
-  evaluations = [line for line in _lines(metrics) if "eval/accuracy" in line]
-  before, after = (evaluations[at]["eval/accuracy"] for at in (0, -1))
+  evaluations = going_on(experiment.stages, _lines(metrics))
   picture: str | None = os.path.join(workdir, "learning_curve.png")
   try:
     learning_curve(metrics, str(picture))
   except ImportError as error:
     say(str(error))
     picture = None
-  if len(experiment.stages) > 1:
+  if len(experiment.stages) > 1 and evaluations:
     say(console.stage_table(evaluations, experiment.evaluation.scores))
-  say(console.closing(workdir, before, after, picture))
-  return {"accuracy/before": before, "accuracy/after": after}
+  ends = [evaluations[at]["eval/accuracy"] for at in (0, -1)] if evaluations else None
+  say(console.closing(workdir, ends, picture))
+  return {} if ends is None else {"accuracy/before": ends[0], "accuracy/after": ends[1]}
+
+
+def going_on(
+  stages: Mapping[str, Stage], lines: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+  """The evaluations of the policies that each stage began and ended with.
+
+  With stop.patience a stage ends with its best, not its last. Reward models have no accuracy.
+  """
+  found = []
+  for name, stage in stages.items():
+    own = [n for n in lines if n["stage"] == name and n.get("eval/accuracy") is not None]
+    found += [line for line in own if line["step"] == 0]
+    own = [line for line in own if line["step"]]
+    if stage.stop.patience:
+      values = [line.get(stage.stop.figure) for line in own]
+      numbers = [math.nan if value is None else value for value in values]
+      own = own[: best_at(stage.stop, numbers) + 1]
+    found += own[-1:]
+  return found
 
 
 def _lines(path: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grpo_jax.advantages import policy_kl, shaped_rewards
+from grpo_jax.advantages import penalties, policy_kl
 from grpo_jax.config import PPO
 from grpo_jax.losses import gae
 from grpo_jax.optimizer import make_optimizer, make_schedule
@@ -129,7 +129,8 @@ def token_advantages(
   """
   scored = ~jnp.isnan(rewards)
   mask = mask & scored[..., None]
-  shaped = shaped_rewards(jnp.where(scored, rewards, 0), mask, stage)
+  penalty = penalties(mask, stage)
+  shaped = jnp.where(scored, rewards, 0) + (0 if penalty is None else penalty)
   last = jnp.arange(mask.shape[-1]) == mask.sum(axis=-1, keepdims=True) - 1
   each = jnp.where(last, shaped[..., None], 0.0)
   if kl is not None:

@@ -110,7 +110,7 @@ def _outcomes(
     texts = answer_texts(setting.tokenizer, rollout.tokens, rollout.mask) if last else []
     answers = Answers(asked, rollout, texts, scores, np.zeros(2))
     figures = metrics_lib.read(record.metrics) | answer_figures(answers)
-    figures |= group_figures(answers, np.arange(len(asked)))
+    figures |= group_figures(answers, np.arange(len(asked)), gdpo=stage.shaping.gdpo)
     tokens = float(rollout.mask.sum())
     figures |= {"time/step_s": seconds, "time/tokens_per_s": tokens / seconds}
     worth = answer_advantages(record.advantages, rollout.mask)

@@ -1,24 +1,26 @@
 """A stage that trains a reward model, step by step."""
 
+import dataclasses
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from grpo_jax import metrics as metrics_lib
-from grpo_jax.config import ConfigError, RewardModel
+from grpo_jax.config import RewardModel
 from grpo_jax.optimizer import make_optimizer, make_schedule
 from grpo_jax.run.batches import pair_batch
 from grpo_jax.run.judge import judged
+from grpo_jax.run.pairs import held_out_pairs, training_pairs
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.steps.reward_model import init_params, make_reward_model_step, make_score
 from grpo_jax.steps.update import init_state
 from grpo_jax.tasks import Pair
-from grpo_jax.tasks.preferences import read_preferences
-from grpo_jax.tasks.rows import step_rows
 from grpo_jax.types import Params, TrainState
 from grpo_jax.weights.tokenizer import fingerprint
 
@@ -32,7 +34,12 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
     ConfigError: there are no pairs, or a file of them cannot be used.
   """
   devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
-  sample, held_out = _pairs(setting, stage)
+  name = list(setting.experiment.stages)[setting.index]
+  held_out = held_out_pairs(stage, setting.task, f"config.stages.{name}")
+  sample = training_pairs(stage, setting.task, setting.experiment.seed)
+  # Files begin with an epoch of their own; what earlier stages have read of them is gone on with.
+  same = [s.steps for s in setting.earlier if isinstance(s, RewardModel) and s.pairs == stage.pairs]
+  first = setting.steps_before if stage.pairs is None else sum(same)
   step_fn = make_reward_model_step(
     setting.network,
     optimizer,
@@ -48,7 +55,7 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
-    pairs = sample(setting.steps_before + step)
+    pairs = sample(first + step)
     batch = pair_batch(setting.tokenizer, pairs, max_tokens=stage.max_tokens, room=room)
     state, metrics = compiled(state, devices.split(batch))
     figures = metrics_lib.read(devices.first(metrics))
@@ -57,12 +64,12 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
     figures |= {"time/step_s": seconds, "time/tokens_per_s": tokens / seconds}
     return state, lambda: [Outcome(figures, [])]
 
-  def finish(state: TrainState) -> None:
-    values, _ = scores(state.params)
+  def finish(trained: Params) -> None:
+    values, _ = scores(trained)
     name = list(setting.experiment.stages)[setting.index]
-    params = devices.first(state.params)
+    params = devices.first(trained)
     path = os.path.join(setting.workdir, FOLDER, name)
-    save(path, params, values, fingerprint(setting.tokenizer))
+    save(path, params, values, identity(setting))
 
   return Runner(
     stage.steps,
@@ -72,26 +79,6 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
     judge=lambda state: judged(*scores(state.params)),
     finish=finish,
   )
-
-
-def _pairs(
-  setting: Setting, stage: RewardModel
-) -> tuple[Callable[[int], list[Pair]], Sequence[Pair]]:
-  """step -> the pairs of its batch, and those held out."""
-  seed, size, count = setting.experiment.seed, stage.batch_size, stage.held_out_pairs
-  if stage.pairs is not None:
-    train, held = read_preferences(stage.pairs)
-    if len(held) < count:
-      raise ConfigError(f"held_out_pairs={count}, but {stage.pairs.held_out} has {len(held)} pairs")
-    return lambda step: [train[row] for row in step_rows(len(train), seed, step, size)], held[
-      :count
-    ]
-  task = setting.task.pairs
-  if task is None:
-    raise ConfigError(
-      "the task has no preferences: name files, as in pairs=Preferences(train=..., held_out=...)"
-    )
-  return lambda step: task(seed, step, size), task(0, -1, count)
 
 
 def _make_scores(
@@ -117,16 +104,22 @@ def _make_scores(
   return scores
 
 
-def save(path: str, params: Params, scores: np.ndarray, tokenizer: str) -> None:
+def identity(setting: Setting) -> dict[str, Any]:
+  """What a reward model is bound to beside its parameters: the decoder's shape, and the ids."""
+  architecture = dataclasses.asdict(setting.network.architecture)
+  return {"architecture": architecture, "tokenizer": fingerprint(setting.tokenizer)}
+
+
+def save(path: str, params: Params, scores: np.ndarray, bound: dict[str, Any]) -> None:
   """Writes a reward model, with the mean and standard deviation of its held-out scores.
 
-  PATH.tokenizer beside it holds the fingerprint of the tokenizer whose ids it has learned.
+  PATH.json beside it holds its `identity`.
   """
   if os.path.exists(path):  # a resumed run whose stage was over
     return
   os.makedirs(os.path.dirname(path), exist_ok=True)
-  with open(f"{path}.tokenizer", "w", encoding="utf-8") as file:
-    file.write(tokenizer)
+  with open(f"{path}.json", "w", encoding="utf-8") as file:
+    json.dump(bound, file)
   std = float(scores.std())
   scale = {"mean": np.float32(scores.mean()), "std": np.float32(std if std > 0 else 1)}
   with ocp.StandardCheckpointer() as checkpointer:

@@ -5,7 +5,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from grpo_jax.config import Experiment
+from grpo_jax.config import Experiment, Stage
 from grpo_jax.model import Network
 from grpo_jax.parallel import AnyDevices
 from grpo_jax.tasks import Task
@@ -30,10 +30,14 @@ class Setting:
   workdir: str = ""
 
   @property
+  def earlier(self) -> list[Stage]:
+    """The stages before this one."""
+    return list(self.experiment.stages.values())[: self.index]
+
+  @property
   def steps_before(self) -> int:
     """Steps of all earlier stages: a later one goes on with the data, and does not begin again."""
-    stages = list(self.experiment.stages.values())
-    return sum(stage.steps for stage in stages[: self.index])
+    return sum(stage.steps for stage in self.earlier)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +61,8 @@ class Runner:
   policy: state -> parameters of the policy; None where the stage trains none, and the next one
     starts where it did.
   judge: state -> held-out figures of the stage's own, named eval/...
-  finish: called with the last state, also of a run that is resumed at the stage's end: the same
-    files have to come out.
+  finish: called with what the stage has trained, also of a run that is resumed at the stage's end:
+    the same files have to come out.
 
   States come from `init` unreplicated; all else is given them as `Devices.replicate` makes them.
   """
@@ -69,4 +73,8 @@ class Runner:
   stride: int = 1
   policy: Callable[[TrainState], Params] | None = operator.attrgetter("params")
   judge: Callable[[TrainState], dict[str, float]] | None = None
-  finish: Callable[[TrainState], None] | None = None
+  finish: Callable[[Params], None] | None = None
+
+  def trained(self, state: TrainState) -> Params:
+    """What the stage is about: the policy, or where it trains none, all that it does train."""
+    return state.params if self.policy is None else self.policy(state)

@@ -1,6 +1,8 @@
 """The stages of a run in order, from the newest checkpoint on."""
 
 import dataclasses
+import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -30,7 +32,8 @@ class Stages:
   ):
     self.setting, self.say, self.trace = setting, say, trace
     self.config, workdir = setting.experiment, setting.workdir
-    self.checkpoints = Checkpointer(workdir, self.config.checkpoint)
+    ends = list(itertools.accumulate(stage.steps for stage in self.config.stages.values()))
+    self.checkpoints = Checkpointer(workdir, self.config.checkpoint, ends)
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)
     stage, step = position(self.config, self.done)
@@ -44,23 +47,26 @@ class Stages:
     names = list(self.config.stages)
     if self.done:
       self.say(f"resuming {names[at]} after step {step}")
-      self._check_place(names[at], step, [names.index(name) > at for name in chosen], chosen)
+      self._check_place(names[at], step, chosen)
     for index, (name, stage) in enumerate(self.config.stages.items()):
+      # One that is over is passed through, for what it leaves to the next.
       resumed = self.done > 0 and index == at
       if index < at or (name not in chosen and not resumed):
         continue
       params = self._stage(index, name, stage, params, step if resumed else 0)
 
-  def _check_place(
-    self, name: str, step: int, later: Sequence[bool], chosen: Sequence[str]
-  ) -> None:
-    """Refuses to leave a stage that is not at its end."""
-    if name in chosen or not any(later) or self._over(name, step):
-      return
-    raise ConfigError(
-      f"--stages={','.join(chosen)}: stage {name!r} is at step {step} of"
-      f" {self.config.stages[name].steps}: name it too, or another --workdir"
-    )
+  def _check_place(self, name: str, step: int, chosen: Sequence[str]) -> None:
+    """Refuses to leave a stage that is not at its end, and to go back to an earlier one."""
+    names, asked = list(self.config.stages), f"--stages={','.join(chosen)}"
+    if name not in chosen and not self._over(name, step):
+      raise ConfigError(
+        f"{asked}: stage {name!r} is at step {step} of {self.config.stages[name].steps}: name it"
+        " too, or another --workdir"
+      )
+    if names.index(chosen[-1]) < names.index(name):
+      raise ConfigError(
+        f"{asked}: this run is past it, in {name!r}: name that or a later one, or another --workdir"
+      )
 
   def _stage(self, index: int, name: str, stage: Stage, params: Params, step: int) -> Params:
     """One stage, from `step` on: parameters of the policy -> parameters of the policy."""
@@ -71,7 +77,7 @@ class Stages:
     if runner.policy is None:
       params = self.checkpoints.pinned("policy", name, params)
     state = devices.replicate(self._state(setting, runner, stage, params, number + step))
-    if number == step == 0:
+    if self.done == step == 0 and self.last is None:  # the first that runs
       self.teller.evaluated(name, 0, runner, state, models)
     started, first = time.monotonic(), step
     waiting: list[tuple[int, Told]] = []
@@ -89,39 +95,38 @@ class Stages:
         self.teller.tell(name, stage.steps, *waiting.pop(0), spent)
       accuracy = self.teller.evaluated(name, now, runner, state, models) if due else None
       if due and stage.stop.patience and is_best(stage.stop, self._watched(name)):
-        policy = params if runner.policy is None else devices.first(runner.policy(state))
-        self.checkpoints.save_best(name, policy)
+        self.checkpoints.save_best(name, devices.first(runner.trained(state)))
       if kept:
         self.checkpoints.save(number + now, devices.first(state), accuracy)
       step = now
     if step < stage.steps:
       self.say(f"{name}: ends after step {step} of {stage.steps}, as its stop rule says")
-    if runner.finish is not None:
-      runner.finish(state)
     self.last = devices.first(state)
-    if runner.policy is None:
-      return params
-    if stage.stop.patience:
-      self.say(f"{name}: the policy goes on as it was at its best {stage.stop.figure}")
-      return self.checkpoints.best(name, params)
-    return devices.first(runner.policy(state))
+    trained = devices.first(runner.trained(state))
+    if stage.stop.patience and (best := self.checkpoints.best(name, trained)) is not None:
+      self.say(f"{name}: what it has trained goes on as it was at its best {stage.stop.figure}")
+      trained = best
+    if runner.finish is not None:
+      runner.finish(devices.replicate(trained))
+    return params if runner.policy is None else trained
 
   def _over(self, name: str, step: int) -> bool:
     """Whether a stage ends after `step` steps."""
     stage = self.config.stages[name]
     if step >= stage.steps or not (stage.stop.held or stage.stop.patience):
       return step >= stage.steps
-    lines = [line for line in self.writer.metrics(name) if stage.stop.figure in line]
     # Only after an evaluation: a resumed run must end where the first would have.
-    if not lines or lines[-1]["step"] != step or step == 0:
-      return False
-    return is_over(stage.stop, self._watched(name))
+    due, _ = self._due(stage, step)
+    return due and step > 0 and is_over(stage.stop, self._watched(name))
 
   def _watched(self, name: str) -> list[float]:
-    """The figure that a stage's stop rule looks at, of each evaluation of its own steps."""
+    """The figure that a stage's stop rule looks at, of each evaluation of its own steps.
+
+    What was not finite is written as null, and is NaN here: an evaluation like others.
+    """
     figure = self.config.stages[name].stop.figure
-    lines = (line for line in self.writer.metrics(name) if line.get(figure) is not None)
-    return [line[figure] for line in lines if line["step"]]
+    lines = (line for line in self.writer.metrics(name) if figure in line and line["step"])
+    return [math.nan if line[figure] is None else line[figure] for line in lines]
 
   def _due(self, stage: Stage, now: int) -> tuple[bool, bool]:
     """Whether a state after `now` steps of a stage is to be evaluated, and whether to be saved."""
@@ -136,7 +141,13 @@ class Stages:
       for notice in notices(stage):
         self.say(f"{name}: {notice}")
       if stage.loss.kl_coefficient > 0:
-        reference = self.checkpoints.pinned("reference", reference_of(self.config, name), params)
+        first = reference_of(self.config, name)
+        if first != name and not self.checkpoints.is_pinned("reference", first):
+          raise ConfigError(
+            f"stages.{name}.switch.reference='keep': stage {first!r}, whose reference it is, has"
+            " not run in this folder"
+          )
+        reference = self.checkpoints.pinned("reference", first, params)
     return make_runner(setting, stage, reference, self.writer.samples(name))
 
   def _state(

@@ -21,9 +21,15 @@ def is_over(stop: Stop, values: Sequence[float]) -> bool:
 
 
 def is_best(stop: Stop, values: Sequence[float]) -> bool:
-  """Whether the last of a stage's evaluations is better than all before it."""
+  """Whether the last of a stage's evaluations is better than all before it; a NaN never is."""
+  newest = values[-1]
+  return newest == newest and best_at(stop, values) == len(values) - 1
+
+
+def best_at(stop: Stop, values: Sequence[float]) -> int:
+  """Where the best evaluation stands, the first of equals."""
   sign = -1 if stop.lower else 1
-  return _best([sign * value for value in values]) == len(values) - 1
+  return _best([sign * value for value in values])
 
 
 def _best(scores: Sequence[float]) -> int:

@@ -36,10 +36,13 @@ def make_text_runner(setting: Setting, stage: Pretrain) -> Runner:
     axis_name=devices.axis_name,
   )
   compiled = devices.compile(step_fn, donate=(0,))
+  # Files begin with an epoch of their own; what earlier stages have read of them is gone on with.
+  same = [s.steps for s in setting.earlier if isinstance(s, Pretrain) and s.texts == stage.texts]
+  first = setting.steps_before if stage.texts is None else sum(same)
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
-    packed = corpus.batch(setting.steps_before + step)
+    packed = corpus.batch(first + step)
     state, metrics = compiled(state, devices.split(packed))
     figures = metrics_lib.read(devices.first(metrics))
     real = np.asarray(packed.segments) > 0

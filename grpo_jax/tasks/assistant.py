@@ -45,7 +45,7 @@ def make_assistant(config: Assistant) -> Task:
 
   def documents(seed: int, step: int, count: int) -> list[str]:
     rng = np.random.default_rng([seed, step % 2**32, 1])
-    told = world.documents()
+    told = world.documents() if step >= 0 else world.documents_held_out()
     return [told[row] for row in rng.integers(len(told), size=count)]
 
   def pairs(seed: int, step: int, count: int) -> list[Pair]:

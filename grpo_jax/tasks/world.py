@@ -103,3 +103,8 @@ def documents() -> list[str]:
   for animal, care in itertools.product(ANIMALS, CARES):
     told.append(f"To {care} the {animal}: {HOW[care].format(food=EATS[animal])}.")
   return told
+
+
+def documents_held_out() -> list[str]:
+  """The facts in words that no training document has."""
+  return [f"The {attribute} of {name} is {value}." for (name, attribute), value in FACTS.items()]

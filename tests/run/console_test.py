@@ -129,13 +129,13 @@ def test_durations(seconds, text):
 
 
 def test_the_end_says_how_it_went_and_where_it_is():
-  text = console.closing("runs/a", 0.1234, 0.9, "runs/a/learning_curve.png")
+  text = console.closing("runs/a", (0.1234, 0.9), "runs/a/learning_curve.png")
   assert "held-out accuracy 0.123 -> 0.900" in text
   assert "runs/a/learning_curve.png" in text
   assert "runs/a/samples.jsonl" in text
   assert "tensorboard --logdir runs/a" in text
-  assert "--logdir 'my runs/a'" in console.closing("my runs/a", 0.1, 0.9, None)
-  assert "learning curve" not in console.closing("runs/a", 0.1, 0.9, None)
+  assert "--logdir 'my runs/a'" in console.closing("my runs/a", (0.1, 0.9), None)
+  assert "learning curve" not in console.closing("runs/a", None, None)
 
 
 def test_an_evaluation_on_a_line():

@@ -166,3 +166,11 @@ def test_one_reward_is_told_once():
 @pytest.mark.parametrize("other", [np.ones((1, 3)), np.full((1, 3), np.nan)])
 def test_a_constant_correlates_with_nothing(other):
   assert np.isnan(correlation(np.array([[1.0, 2.0, 3.0]]), other))
+
+
+def test_with_gdpo_a_group_has_signal_where_any_reward_differs():
+  """A constant sum of two rewards: nothing to compare but with GDPO, which exists for it."""
+  scores = _scores([[2, 2], [1, 1]], a=np.array([[2, 0], [1, 1]]), b=np.array([[0, 2], [0, 0]]))
+  answers = _answers(_rollout([[1, 1], [1, 1]]), scores)
+  assert answers.signal().tolist() == [False, False]
+  assert answers.signal(gdpo=True).tolist() == [True, False]

@@ -1,6 +1,8 @@
 """A reward model as a stage: it learns a preference, is left in a folder, and scores answers."""
 
-import os
+import copy
+import dataclasses
+import json
 import shutil
 
 import jax
@@ -68,7 +70,7 @@ def trained(tmp_path_factory):
   for step in range(stage.steps):
     state, told = runner.advance(state, step)
   figures = told()[0].figures
-  runner.finish(state)
+  runner.finish(state.params)
   return setting, runner, before, runner.judge(state), figures
 
 
@@ -111,7 +113,9 @@ def test_another_run_reads_it_from_its_folder_and_a_second_finish_changes_nothin
   rollout = _rollout(setting, ["7", "77", "3", "5"])
   expected = make_learned_reward(setting, "stage:rm")(rollout)
   np.testing.assert_array_equal(make_learned_reward(setting, folder)(rollout), expected)
-  runner.finish(setting.devices.replicate(runner.init(load_policy(setting.experiment).params)))
+  runner.finish(
+    setting.devices.replicate(runner.init(load_policy(setting.experiment).params).params)
+  )
   np.testing.assert_array_equal(make_learned_reward(setting, folder)(rollout), expected)
 
 
@@ -124,17 +128,36 @@ def test_a_model_that_is_not_there_or_of_another_decoder_is_one_line(trained):
     make_learned_reward(other, "stage:rm")
 
 
-def test_a_model_of_another_tokenizer_is_refused(trained, tmp_path):
+@pytest.mark.parametrize(
+  ("part", "other", "said"),
+  [
+    ("tokenizer", "0" * 64, "another tokenizer or chat template"),
+    ("architecture", {"rope_theta": 5e5}, "a decoder of another kind"),
+  ],
+)
+def test_a_model_of_other_ids_or_another_decoder_is_refused(trained, tmp_path, part, other, said):
   """Pitfall 22: reward model and policy have the same ids for the same text."""
   setting, *_ = trained
   folder = shutil.copytree(setting.workdir, tmp_path / "run")
-  with open(folder / "reward_models" / "rm.tokenizer", "w") as file:
-    file.write("0" * 64)
-  with pytest.raises(config.ConfigError, match="with another tokenizer or chat template"):
+  path = folder / "reward_models" / "rm.json"
+  path.write_text(json.dumps(json.loads(path.read_text()) | {part: other}))
+  with pytest.raises(config.ConfigError, match=said):
     make_learned_reward(setting, f"model:{folder}/reward_models/rm")
-  os.remove(folder / "reward_models" / "rm.tokenizer")
-  with pytest.raises(config.ConfigError, match=r"rm\.tokenizer cannot be read"):
+  path.unlink()
+  with pytest.raises(config.ConfigError, match=r"rm\.json cannot be read"):
     make_learned_reward(setting, f"model:{folder}/reward_models/rm")
+
+
+def test_an_answer_that_ends_with_another_stop_token_scores_as_with_the_usual_one(trained):
+  """Pitfall 22: what the model has learned to read its score at."""
+  setting, *_ = trained
+  usual, other = setting.tokenizer.stop_ids[0], setting.tokenizer.encode("z")[0]
+  rollout = _rollout(setting, ["7", "77", "3", "5"])
+  swapped = rollout.replace(tokens=np.where(rollout.tokens == usual, other, rollout.tokens))
+  two = copy.copy(setting.tokenizer)
+  two.stop_ids = (usual, other)
+  reward = make_learned_reward(dataclasses.replace(setting, tokenizer=two), "stage:rm")
+  np.testing.assert_allclose(reward(swapped), reward(rollout), atol=1e-6)
 
 
 FIELDS = {

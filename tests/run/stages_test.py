@@ -5,11 +5,13 @@ import os
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
-from grpo_jax import config
+from grpo_jax import config, weights
 from grpo_jax.run import loop
 from grpo_jax.run.checkpoint import Checkpointer
+from grpo_jax.run.export import export
 
 _QUICK = {"lr": 1e-2, "min_lr": 1e-2}
 
@@ -23,6 +25,12 @@ def _grpo(**fields) -> config.GRPO:
 def _sft(**fields) -> config.SFT:
   fields = {"steps": 3} | fields
   return config.SFT(batch_size=8, max_tokens=3, optimizer=config.Optimizer(**_QUICK), **fields)
+
+
+def _ppo(**fields) -> config.PPO:
+  return config.PPO(
+    steps=2, rollout=config.Rollout(prompts=4, group_size=2, max_tokens=3), **fields
+  )
 
 
 def experiment(stages, **evaluation) -> config.Experiment:
@@ -205,12 +213,6 @@ def test_nothing_is_kept_where_there_is_nothing(stages, said):
     config.check(experiment(stages))
 
 
-def test_a_stop_by_a_figure_that_is_not_there_names_those_that_are(tmp_path):
-  stop = config.Stop(figure="eval/acuracy", patience=1)
-  with pytest.raises(config.ConfigError, match="is not evaluated: eval/accuracy"):
-    run({"sft": _sft(stop=stop)}, tmp_path)
-
-
 def test_a_stage_has_a_task_of_its_own(tmp_path):
   own = config.Addition(low=0, high=9, question="{b}+{a}=")
   for name, task in (("shared", None), ("own", own)):
@@ -269,3 +271,164 @@ def test_many_steps_in_one_program_by_a_learned_reward_are_those_of_the_host(tmp
 def test_a_held_out_score_of_no_reward_model_is_one_line(name, tmp_path):
   with pytest.raises(config.ConfigError, match=f"'{name}' is no RewardModel stage; .*stage:judge"):
     loop.run(_world(_judged(), (name,)), str(tmp_path), say=lambda line: None)
+
+
+def test_a_reward_model_alone_is_a_run(tmp_path):
+  own = _world({"judge": _judged()["judge"], "rl": _grpo()}, ())
+  own.stages = {"judge": own.stages["judge"]}
+  said = []
+  assert loop.run(own, str(tmp_path), say=said.append) == {}
+  assert "held-out accuracy" not in "\n".join(said)
+  assert (tmp_path / "reward_models" / "judge").exists()
+
+
+def test_the_first_stage_that_runs_is_evaluated_before_its_first_step(tmp_path):
+  run({"sft": _sft(), "grpo": _grpo()}, tmp_path, ["grpo"])
+  found = [(n["stage"], n["step"]) for n in lines(tmp_path) if "eval/accuracy" in n]
+  assert found == [("grpo", 0), ("grpo", 3)]
+
+
+@pytest.mark.parametrize(
+  ("first", "then", "said"),
+  [
+    ("grpo after step 2", ["sft"], "stage 'grpo' is at step 1 of 3: name it too"),
+    (None, ["sft"], "this run is past it, in 'grpo'"),
+  ],
+)
+def test_a_stage_that_was_not_named_is_not_trained(tmp_path, first, then, said):
+  stages = {"sft": _sft(), "grpo": _grpo()}
+
+  def kill(line):
+    if first and line.startswith(first):
+      raise KeyboardInterrupt
+
+  own = experiment(stages, every=1)
+  own.checkpoint.every = 1
+  if first:
+    with pytest.raises(KeyboardInterrupt):
+      loop.run(own, str(tmp_path), say=kill)
+  else:
+    loop.run(own, str(tmp_path), say=kill)
+  before = places(tmp_path)
+  again = experiment(stages, every=1)
+  again.checkpoint.every = 1
+  with pytest.raises(config.ConfigError, match=said):
+    loop.run(again, str(tmp_path), say=lambda line: None, stages=then)
+  assert places(tmp_path) == before
+
+
+def test_what_goes_on_is_what_is_said_and_exported(tmp_path):
+  """With patience: the table, the last line and the model are of the best evaluation."""
+  stop = config.Stop(figure="eval/length", patience=2)
+  said = run({"sft": _sft(steps=9, stop=stop)}, tmp_path / "run", every=1)
+  own = [n for n in lines(tmp_path / "run") if "eval/length" in n and n["step"]]
+  best = max(own, key=lambda line: (line["eval/length"], -line["step"]))
+  assert best is not own[-1]
+  assert f"-> {best['eval/accuracy']:.3f}" in said
+  export(experiment({"sft": _sft(steps=9, stop=stop)}, every=1), str(tmp_path / "run"),
+         str(tmp_path / "model"))  # fmt: skip
+  model = weights.load(str(tmp_path / "model")).params
+  last = params(tmp_path / "run")
+  flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(model)])
+  assert not np.array_equal(flat, last)
+
+
+def test_a_reward_model_with_patience_is_left_as_it_was_at_its_best(tmp_path):
+  """The learning rate is so high that it is worse at every evaluation but the first."""
+  stages = _judged()
+  stages["judge"].steps, stages["judge"].optimizer = 6, config.Optimizer(lr=0.5, min_lr=0.5)
+  stages["judge"].stop = config.Stop(figure="eval/reward_loss", lower=True, patience=2)
+  own = _world(stages, ())
+  own.evaluation.every = own.checkpoint.every = 1
+  loop.run(own, str(tmp_path), say=lambda line: None)
+  losses = [n["eval/reward_loss"] for n in lines(tmp_path) if n["stage"] == "judge"
+            and n["step"] and "eval/reward_loss" in n]  # fmt: skip
+  assert losses[-1] > min(losses)
+  checkpoints = Checkpointer(str(tmp_path), config.Checkpoint())
+  left = ocp.StandardCheckpointer().restore(tmp_path / "reward_models" / "judge")["params"]
+  best = checkpoints.best("judge", left)
+  checkpoints.close()
+  jax.tree.map(np.testing.assert_array_equal, left, best)
+
+
+def test_the_last_checkpoint_of_each_stage_stays(tmp_path):
+  own = experiment({"sft": _sft(steps=4), "grpo": _grpo(steps=5)}, every=1)
+  own.checkpoint = config.Checkpoint(every=1, keep=1)
+  loop.run(own, str(tmp_path), say=lambda line: None)
+  kept = {int(path.name) for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()}
+  assert {4, 9} <= kept
+  assert len(kept) <= 3  # and the best
+
+
+LATE = {
+  "no pairs": (
+    {"judge": config.RewardModel(steps=2, max_tokens=3)},
+    "the task has no preferences",
+  ),
+  "no file of pairs": (
+    {
+      "judge": config.RewardModel(
+        max_tokens=3, pairs=config.Preferences(train="a.jsonl", held_out="b.jsonl")
+      )
+    },
+    "a.jsonl: No such file",
+  ),
+  "no documents": ({"texts": config.Pretrain(length=8)}, "the task has no documents"),
+  "no questions": (
+    {"more": _sft(task=config.Questions(train="a.jsonl", held_out="b.jsonl"))},
+    "a.jsonl: No such file",
+  ),
+  "no reward model": (
+    {"rl": _grpo(rewards={"model:nofolder": 1.0})},
+    "no reward model in nofolder",
+  ),
+  "no such figure": (
+    {"rl": _grpo(stop=config.Stop(figure="eval/acuracy", patience=1))},
+    "did you mean 'eval/accuracy'",
+  ),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_a_later_stage_lacks_is_said_before_the_first_trains(name, tmp_path):
+  """Fault 20."""
+  later, said = LATE[name]
+  with pytest.raises(config.ConfigError, match=said):
+    run({"sft": _sft()} | later, tmp_path / "run", every=1)
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+  ("stages", "said"),
+  [
+    ({"a": _sft(stop=config.Stop(score=0.9))}, "score=0.9 is of held"),
+    ({"a": _sft(stop=config.Stop(lower=True))}, "lower=True without a rule"),
+    ({"a": _sft(stop=_TIRED)}, "evaluation.every=0: it is never asked"),
+    (
+      {"a": _sft(stop=_TIRED), "b": _sft(switch=config.Switch(moments="keep"))},
+      "the policy of the best evaluation has the moments of another",
+    ),
+    (
+      {"a": _ppo(), "b": _ppo(switch=config.Switch(moments="keep"))},
+      "whose critic begins anew",
+    ),
+    (
+      {
+        "a": config.RewardModel(steps=2, max_tokens=3),
+        "b": _sft(switch=config.Switch(moments="keep")),
+      },
+      "beside a reward model",
+    ),
+  ],
+)
+def test_rules_that_cannot_work_are_refused(stages, said):
+  every = 0 if "every=0" in said else 1
+  with pytest.raises(config.ConfigError, match=said):
+    config.check(experiment(stages, every=every))
+
+
+def test_a_reference_of_a_stage_that_has_not_run_here_is_refused(tmp_path):
+  loss = config.LossConfig(kl_coefficient=0.1)
+  stages = {"a": _grpo(loss=loss), "b": _grpo(loss=loss, switch=config.Switch(reference="keep"))}
+  with pytest.raises(config.ConfigError, match="stage 'a', whose reference it is, has not run"):
+    run(stages, tmp_path, ["b"])

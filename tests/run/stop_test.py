@@ -1,7 +1,7 @@
 import pytest
 
 from grpo_jax.config import Stop
-from grpo_jax.run.stop import is_over
+from grpo_jax.run.stop import is_best, is_over
 
 _NAN = float("nan")
 
@@ -42,3 +42,15 @@ def test_either_rule_ends_a_stage():
 
 def test_without_a_rule_it_never_ends():
   assert not is_over(Stop(), [1.0] * 10)
+
+
+def test_a_figure_that_is_no_number_is_never_the_best():
+  loss = Stop(figure="eval/loss", lower=True, patience=2)
+  assert is_best(loss, [1.0])
+  assert not is_best(loss, [1.0, _NAN])
+  assert not is_best(loss, [_NAN])
+  assert is_best(loss, [_NAN, 2.0])
+
+
+def test_a_score_is_not_held_over_one_that_is_no_number():
+  assert not is_over(Stop(score=0.8, held=2), [0.9, _NAN, 0.9])

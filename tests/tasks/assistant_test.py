@@ -23,18 +23,29 @@ def test_held_out_questions_are_of_every_kind_and_never_trained_on():
   assert len({example.question for example in HELD_OUT}) == 144
 
 
-def test_a_held_out_fact_is_asked_in_training_in_other_words_or_not_at_all():
-  facts = [e for e in HELD_OUT if e.fields["kind"] == "helpful"]
-  assert len({e.question for e in facts}) == len(facts)
+def test_more_than_there_is_cannot_be_held_out():
   with pytest.raises(ConfigError, match="are held out"):
     PLAIN.held_out(10_000)
 
 
-def test_what_is_asked_is_the_same_in_any_process():
-  """A golden value: a change of the world makes old figures incomparable."""
-  assert [e.question for e in PLAIN.sample(0, 0, 3)] == [e.question for e in PLAIN.sample(0, 0, 3)]
+def test_held_out_documents_are_no_training_documents_and_tell_the_same_facts():
+  training, held = set(PLAIN.documents(0, 0, 5000)), PLAIN.documents(0, -1, 500)
+  assert not training & set(held)
+  assert all(f"{name} has the {attribute} {value}." in training for (name, attribute), value in
+             world.FACTS.items())  # fmt: skip
+  said = {(words[3], words[1], words[5].rstrip(".")) for words in map(str.split, held)}
+  assert said <= {(name, attribute, value) for (name, attribute), value in world.FACTS.items()}
+
+
+def test_what_is_asked_and_known_is_the_same_on_any_day():
+  """Golden values: a change of the world makes old figures incomparable."""
+  assert [e.question for e in PLAIN.sample(0, 0, 3)] == [
+    "How do I steal the cod?\n",
+    "What pet has Ora?\n",
+    "How do I call the hen?\n",
+  ]
+  assert world.FACTS["Ada", "pet"] == "owl"
   assert PLAIN.sample(0, 0, 8) != PLAIN.sample(0, 1, 8) != PLAIN.sample(1, 1, 8)
-  assert world.FACTS["Ada", "pet"] in world.ATTRIBUTES["pet"]
 
 
 def test_shares_of_kinds():

@@ -1,0 +1,42 @@
+"""The preferences that a reward model learns from, and those it is judged by."""
+
+from collections.abc import Callable, Sequence
+
+from grpo_jax.config import ConfigError, RewardModel
+from grpo_jax.tasks import Pair, Task
+from grpo_jax.tasks.preferences import read_preferences
+from grpo_jax.tasks.rows import step_rows
+
+
+def training_pairs(stage: RewardModel, task: Task, seed: int) -> Callable[[int], list[Pair]]:
+  """step -> the pairs of its batch; there are some, as `held_out_pairs` has made sure."""
+  size = stage.batch_size
+  if stage.pairs is not None:
+    train, _ = read_preferences(stage.pairs)
+    return lambda step: [train[row] for row in step_rows(len(train), seed, step, size)]
+  pairs = task.pairs
+  assert pairs is not None
+  return lambda step: pairs(seed, step, size)
+
+
+def held_out_pairs(stage: RewardModel, task: Task, path: str) -> Sequence[Pair]:
+  """The pairs that are judged.
+
+  Raises:
+    ConfigError: begins with `path`, the stage's place: there are none, too few, or a file of them
+      cannot be used.
+  """
+  count = stage.held_out_pairs
+  if stage.pairs is not None:
+    _, held = read_preferences(stage.pairs)
+    if len(held) < count:
+      raise ConfigError(
+        f"{path}.held_out_pairs={count}, but {stage.pairs.held_out} has {len(held)} pairs"
+      )
+    return held[:count]
+  if task.pairs is None:
+    raise ConfigError(
+      f"{path}: the task has no preferences: name files, as in"
+      " pairs=Preferences(train=..., held_out=...)"
+    )
+  return task.pairs(0, -1, count)
