@@ -45,22 +45,21 @@ def learning() -> str:
 
 
 def smollm2() -> str:
-  """The same of SmolLM2 on the main job's sums, one seed; both cores for each run."""
+  """Steps and seconds of SmolLM2 to the goal on the main job's sums, one seed, where a run ends."""
   names = [f"smollm2_learning-{name}" for name in grpo_vs_ppo.ALGORITHMS]
-  return _learned(
-    names, runs.run_all(_CONFIG, names, 1, _ROOT, jobs=1, one_core=False), _GOAL_SMOLLM2
-  )
+  found = runs.run_all(_CONFIG, names, 1, _ROOT, jobs=1, one_core=False)
+  return _learned(names, found, _GOAL_SMOLLM2)
 
 
 def _learned(names: list[str], found: dict, goal: float) -> str:
+  """Of PPO with a separate critic, steps in which the critic learns alone count too."""
   rows = [
-    f"| algorithm-G | final accuracy | steps to {goal} | seconds to {goal} | seconds a step |",
+    f"| algorithm-G | last accuracy | steps to {goal} | seconds to {goal} | seconds a step |",
     "| --- | --- | --- | --- | --- |",
   ]
   for name in names:
     own = [of for (other, _), of in found.items() if other == name]
-    final = [runs.curve(of)[-1][1] for of in own]
-    final_shown = with_each(final, 2)
+    final = with_each([runs.curve(of)[-1][1] for of in own], 2)
     seconds = statistics.median(s for of in own for _, s in runs.curve(of, "time/step_s"))
     steps = [next((s for s, a in runs.curve(of) if a >= goal), None) for of in own]
     each = ", ".join("never" if step is None else str(step) for step in steps)
@@ -68,7 +67,7 @@ def _learned(names: list[str], found: dict, goal: float) -> str:
       "-" if step is None else f"{_spent(of, step):.0f}"
       for of, step in zip(own, steps, strict=True)
     )
-    rows.append(f"| {name} | {final_shown} | {each} | {took} | {seconds:.3f} |")
+    rows.append(f"| {name} | {final} | {each} | {took} | {seconds:.3f} |")
   return "\n".join(rows)
 
 
@@ -114,14 +113,15 @@ def compiled() -> str:
 
 
 def variance() -> str:
-  """Noise over signal of one batch's gradient, at the warm start."""
+  """Noise over signal of one batch's gradient at the warm start, and a 90 % interval."""
   rows = [
     "| noise / signal | " + " | ".join(f"G = {g}" for g in _GROUPS.value) + " |",
     "| --- |" + " --- |" * len(_GROUPS.value),
   ]
   for name in grpo_vs_ppo.ALGORITHMS:
-    values = [relative_variance(f"{name}-{g}", _BATCHES.value) for g in _GROUPS.value]
-    rows.append(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+    found = [relative_variance(f"{name}-{g}", _BATCHES.value) for g in _GROUPS.value]
+    cells = [f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in found]
+    rows.append(f"| {name} | " + " | ".join(cells) + " |")
   return "\n".join(rows)
 
 

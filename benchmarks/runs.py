@@ -1,8 +1,10 @@
 """Many short runs of experiment files, each a command of its own on one core."""
 
 import concurrent.futures
+import dataclasses
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -50,10 +52,20 @@ def train(config: str, name: str, folder: str, *flags: str, one_core: bool = Tru
   """Runs what is left of a run; one that is complete ends at once, without a process."""
   done = os.path.join(folder, "complete")
   if os.path.exists(done):
+    _check_same(config, name, folder)
     return
   command("experiments.train", f"{config}:{name}", folder, *flags, one_core=one_core)
   with open(done, "w"):
     pass
+
+
+def _check_same(config: str, name: str, folder: str) -> None:
+  """Ends this program where a complete run was made with another config than the file has now."""
+  with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+    before = json.load(file)["config"]
+  now = dataclasses.asdict(runpy.run_path(config)["get_config"](name)) | {"seed": before["seed"]}
+  if json.loads(json.dumps(now)) != before:
+    raise SystemExit(f"{folder} is a run of another config than {config}:{name}: remove it")
 
 
 def warm_start(config: str, folder: str) -> None:

@@ -44,9 +44,10 @@ def parameters(size: str) -> int:
 
 
 def _row(size: str, own: list[runs.Lines]) -> dict:
-  """Ability and cost of a size; the sums of seconds are of the training steps alone."""
+  """Ability and cost of a size; seconds are of the steps, rollouts included, FLOPs of updates."""
   last = {stage: [_last(of, stage) for of in own] for stage in ("sft", "grpo")}
-  seconds = [sum(line.get("time/step_s") or 0 for line in of) for of in own]
+  # The first step of a stage compiles.
+  seconds = [sum(s for step, s in runs.curve(of, "time/step_s") if step > 1) for of in own]
   tokens = statistics.mean(_trained_tokens(size, of) for of in own)
   return {
     "size": size,
@@ -75,7 +76,7 @@ def _last(of: runs.Lines, stage: str) -> float:
 def table(rows: list[dict]) -> str:
   """Markdown."""
   lines = [
-    "| layers x width | parameters | training FLOPs | seconds, one core | after SFT | after GRPO |",
+    "| layers x width | parameters | FLOPs of updates | seconds, one core | after SFT | after GRPO |",
     "| --- | --- | --- | --- | --- | --- |",
   ]
   for row in rows:

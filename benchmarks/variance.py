@@ -23,25 +23,45 @@ from grpo_jax.steps.update import init_state
 from grpo_jax.types import Batch
 
 _ANSWERS = 256  # of a batch
+_RESAMPLED = 200
 # Plain descent with rate 1: what a step adds is the gradient.
 _PLAIN = (optax.identity(), lambda _: 1.0)
 # Updates of the critic alone, before its advantages are looked at, and their learning rate.
 _CRITIC_STEPS, _CRITIC_RATE = 100, 1e-3
 
 
-def relative_variance(name: str, batches: int) -> float:
-  """E |g - E g|^2 / |E g|^2 of the policy's gradient over batches of 256 answers.
+def relative_variance(name: str, batches: int) -> tuple[float, float, float]:
+  """`noise_to_signal` of the policy's gradient over batches of 256 answers, with its interval.
 
-  1 is as much noise as signal in one batch. |E g|^2 is estimated without bias, as the mean of
-  g_i . g_j over pairs of batches.
+  With a shared trunk the value loss has next to no weight: the gradient is the policy's own.
   """
   setting, stage, policy = _setting(name)
   gradient = (_ppo if isinstance(stage, PPO) else _grpo)(setting, stage, policy)
   gradients = np.stack([gradient(step).astype(np.float64) for step in range(1000, 1000 + batches)])
-  whole, own = np.sum(gradients.sum(axis=0) ** 2), np.sum(gradients**2)
-  signal = (whole - own) / (batches * (batches - 1))
-  noise = (own / batches - whole / batches**2) * batches / (batches - 1)
-  return float(noise / signal)
+  return noise_to_signal(gradients @ gradients.T)
+
+
+def noise_to_signal(products: np.ndarray) -> tuple[float, float, float]:
+  """E |g - E g|^2 / |E g|^2, and the 5th and 95th percentile of it under resampling of batches.
+
+  1 is as much noise as signal in one batch. |E g|^2 is estimated without bias, as the mean of
+  g_i . g_j over pairs of different batches, and E |g - E g|^2 as the mean of |g_i|^2 less that.
+
+  Args:
+    products: f64[n,n], g_i . g_j of n batches.
+  """
+  count = len(products)
+  rng = np.random.default_rng(0)
+  drawn = [rng.integers(count, size=count) for _ in range(_RESAMPLED)]
+  again = [_ratio(products, rows) for rows in drawn]
+  return (_ratio(products, np.arange(count)), *np.percentile(again, [5, 95]))
+
+
+def _ratio(products: np.ndarray, rows: np.ndarray) -> float:
+  """Of the batches `rows`; one that was drawn twice makes no pair with itself."""
+  different = rows[:, None] != rows
+  signal = products[np.ix_(rows, rows)][different].mean()
+  return float((products[rows, rows].mean() - signal) / signal)
 
 
 def _setting(name: str) -> tuple[Setting, config.GRPO, dict]:

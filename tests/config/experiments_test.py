@@ -15,6 +15,7 @@ _NAMES = {
     "warm_start",
     *(f"{name}-{group}" for name in grpo_vs_ppo.ALGORITHMS for group in grpo_vs_ppo.GROUPS),
     *(f"smollm2-{name}" for name in grpo_vs_ppo.ALGORITHMS),
+    *(f"smollm2_learning-{name}" for name in grpo_vs_ppo.ALGORITHMS),
   ],
   "overoptimisation": list(overoptimisation.NAMES),
   "reward_strategies": ["warm_start", *reward_strategies.STRATEGIES],

@@ -314,7 +314,8 @@ def test_a_stage_that_was_not_named_is_not_trained(tmp_path, first, then, said):
   again.checkpoint.every = 1
   with pytest.raises(config.ConfigError, match=said):
     loop.run(again, str(tmp_path), say=lambda line: None, stages=then)
-  assert places(tmp_path) == before
+  after = places(tmp_path)
+  assert after == before[: len(after)]  # up to the checkpoint
 
 
 def test_what_goes_on_is_what_is_said_and_exported(tmp_path):
