@@ -76,7 +76,7 @@ def _last(of: runs.Lines, stage: str) -> float:
 def table(rows: list[dict]) -> str:
   """Markdown."""
   lines = [
-    "| layers x width | parameters | FLOPs of updates | seconds, one core | after SFT | after GRPO |",
+    "| layers x width | parameters | FLOPs of updates | seconds | after SFT | after GRPO |",
     "| --- | --- | --- | --- | --- | --- |",
   ]
   for row in rows:
