@@ -7,7 +7,7 @@ python -m experiments.train --config=experiments/configs/assistant_pipeline.py \
 A decoder of characters learns a small invented world (grpo_jax/tasks/world.py) from plain
 sentences, then to answer from demonstrations that mostly give in to harm and make things up. A
 model of preferences judges it from there: helpful and safe first, honest after that. The run ends
-with a table: each gold score after each stage, which the learned reward never saw.
+with a table: each gold score after each stage, on questions that the learned reward never saw.
 
 Two CPU cores, 3 minutes 15 seconds. Seed 0 of 2026-11-24, helpful, safe and honest: 0.79, 0.00 and
 0.25 after SFT; 0.81, 1.00 and 1.00 after the first RL stage; 0.77, 1.00 and 1.00 after the second.
