@@ -63,7 +63,13 @@ class Devices:
 
 
 def make_devices(config: Parallel) -> Devices:
-  """The local devices that `config.parallel.mode` asks for."""
+  """The local devices that `config.parallel.mode` asks for.
+
+  Raises:
+    ConfigError: it asks for a mesh.
+  """
+  if config.mode == "mesh":
+    raise ConfigError("config.parallel.mode='mesh' can be planned, but not run yet")
   if config.mode == "single":
     return Devices(1, None)
   return Devices(jax.local_device_count(), _AXIS)

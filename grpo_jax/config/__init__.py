@@ -2,11 +2,12 @@
 
 from grpo_jax.config.algorithm import AlgorithmConfig, Grouping, Selection, Shaping
 from grpo_jax.config.assistant import Assistant
-from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment, Parallel
+from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment
 from grpo_jax.config.fields import Config, ConfigError, check, freeze
 from grpo_jax.config.loss import LossConfig
 from grpo_jax.config.model import Architecture, Model, RopeScaling
 from grpo_jax.config.optimizer import Optimizer
+from grpo_jax.config.parallel import Parallel
 from grpo_jax.config.ppo import PPO
 from grpo_jax.config.presets import PRESETS, preset
 from grpo_jax.config.reward_model import Preferences, RewardModel

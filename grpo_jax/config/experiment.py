@@ -4,6 +4,7 @@ import dataclasses
 
 from grpo_jax.config.fields import Config, field
 from grpo_jax.config.model import Model
+from grpo_jax.config.parallel import Parallel
 from grpo_jax.config.stage import Stage
 from grpo_jax.config.stages import GRPO
 from grpo_jax.config.task import Task
@@ -33,13 +34,6 @@ class Checkpoint(Config):
 
   every: int = field(20, least=1)
   keep: int = field(2, least=1)
-
-
-@dataclasses.dataclass(kw_only=True)
-class Parallel(Config):
-  """mode: "single" device, or "pmap" over all local devices, prompts split among them."""
-
-  mode: str = field("single", choices=("single", "pmap"))
 
 
 @dataclasses.dataclass(kw_only=True)

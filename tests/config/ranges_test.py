@@ -164,7 +164,12 @@ RANGES = {
     "batch_size": _COUNT,
   },
   config.Checkpoint: {"every": _COUNT, "keep": _COUNT},
-  config.Parallel: {"mode": (["single", "pmap"], ["multi", ""])},
+  config.Parallel: {
+    "mode": (["single", "pmap", "mesh"], ["multi", ""]),
+    "data": _COUNT_OR_OFF,
+    "fsdp": _COUNT,
+    "tensor": _COUNT,
+  },
   config.Experiment: {"seed": ([0, 1, 2**31 - 1], [-1, 2**31])},
 }
 
@@ -190,6 +195,9 @@ _BESIDE_FIELD = {
   (config.Term, "start"): {"schedule": "step"},
   (config.Term, "gate_how"): {"gate": "other"},
   (config.Term, "gate_at"): {"gate": "other"},
+  (config.Parallel, "data"): {"mode": "mesh"},
+  (config.Parallel, "fsdp"): {"mode": "mesh"},
+  (config.Parallel, "tensor"): {"mode": "mesh"},
   (config.Selection, "rounds"): {"no_signal": "refill"},
 }
 # Free text, which no range can bound.

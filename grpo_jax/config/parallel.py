@@ -1,0 +1,32 @@
+"""How many devices work on one run, and how."""
+
+import dataclasses
+
+from grpo_jax.config.fields import Config, field
+
+MODES = ("single", "pmap", "mesh")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Parallel(Config):
+  """What each device holds.
+
+  mode: "single", one device. "pmap", a copy of the state on every device, prompts split among them;
+    each decodes until its own answers end. "mesh", one program over a mesh of devices: the state is
+    split too.
+  data, fsdp, tensor: devices along each axis of a mesh. Prompts are split over data and fsdp, the
+    state over fsdp and tensor, the heads of a layer over tensor; data=0 is all that are left.
+  """
+
+  mode: str = field("single", choices=MODES)
+  data: int = field(0, least=0)
+  fsdp: int = field(1, least=1)
+  tensor: int = field(1, least=1)
+
+  def contradictions(self) -> list[str]:
+    if self.mode != "mesh" and (self.data, self.fsdp, self.tensor) != (0, 1, 1):
+      return [
+        f"data={self.data}, fsdp={self.fsdp}, tensor={self.tensor} are of mode='mesh', not"
+        f" {self.mode!r}"
+      ]
+    return []
