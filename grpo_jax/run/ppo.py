@@ -17,6 +17,7 @@ from grpo_jax.run.grpo import make_policy_runner
 from grpo_jax.run.learn import Looks, make_learner, make_looks
 from grpo_jax.run.stage import Runner, Setting
 from grpo_jax.shaping import normalized
+from grpo_jax.steps import StepFn
 from grpo_jax.steps.ppo import (
   Optimizers,
   answer_values,
@@ -32,25 +33,7 @@ def make_ppo_runner(
   setting: Setting, stage: PPO, reference: Params | None, past: Iterable[Mapping[str, Any]] = ()
 ) -> Runner:
   """Builds the stage; arguments as in `make_grpo_runner`."""
-  updates = stage.minibatches * stage.epochs
-  optimizers = _optimizers(stage)
-  step = make_ppo_step(
-    setting.network,
-    stage.loss,
-    optimizers,
-    value_coefficient=stage.value_coefficient,
-    value_clip=stage.value_clip,
-    critic_warmup=stage.critic_warmup * updates,
-    temperature=stage.rollout.temperature,
-    length_budget=stage.rollout.max_tokens,
-    micro_batches=stage.optimizer.micro_batches,
-    axis_name=setting.devices.axis_name,
-  )
-
-  def init(policy: Params) -> TrainState:
-    shared = stage.critic == "shared"
-    return init_ppo_state(init_ppo_params(setting.network, policy, shared=shared), optimizers)
-
+  step, init = ppo_step(setting, stage)
   return make_policy_runner(
     setting,
     stage,
@@ -61,6 +44,29 @@ def make_ppo_runner(
     past,
     policy=lambda params: params["policy"],
   )
+
+
+def ppo_step(setting: Setting, stage: PPO) -> tuple[StepFn, Callable[[Params], TrainState]]:
+  """The update that the stage's config describes, and policy -> the state before the first."""
+  optimizers = _optimizers(stage)
+  step = make_ppo_step(
+    setting.network,
+    stage.loss,
+    optimizers,
+    value_coefficient=stage.value_coefficient,
+    value_clip=stage.value_clip,
+    critic_warmup=stage.critic_warmup * stage.minibatches * stage.epochs,
+    temperature=stage.rollout.temperature,
+    length_budget=stage.rollout.max_tokens,
+    micro_batches=stage.optimizer.micro_batches,
+    axis_name=setting.devices.axis_name,
+  )
+
+  def init(policy: Params) -> TrainState:
+    shared = stage.critic == "shared"
+    return init_ppo_state(init_ppo_params(setting.network, policy, shared=shared), optimizers)
+
+  return step, init
 
 
 def _optimizers(stage: PPO) -> Optimizers:
