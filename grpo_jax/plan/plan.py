@@ -92,8 +92,7 @@ def plan(experiment: Experiment, request: Request) -> Plan:
 
 def how_of(model: Model) -> How:
   """How the config says that a model is computed."""
-  names = (field.name for field in dataclasses.fields(How))
-  return How(**{name: getattr(model, name) for name in names})
+  return How(model.dtype, model.remat, model.logprob_chunk, model.unroll)
 
 
 def _stage(

@@ -23,18 +23,26 @@ _ADAMW = 28
 
 @dataclasses.dataclass(frozen=True)
 class How:
-  """How a model is computed: the fields of config.Model that cost."""
+  """How a model is computed: the fields of config.Model that cost.
+
+  upcast: products are computed in float32 whatever the type, as XLA does on a CPU.
+  """
 
   dtype: str = "float32"
   remat: bool = True
   logprob_chunk: int = 256
-  compactions: int = 1
   unroll: int = 1
+  upcast: bool = False
 
   @property
   def size(self) -> int:
     """Bytes of a number of the compute type."""
     return SIZES[self.dtype]
+
+  @property
+  def worked(self) -> int:
+    """Bytes of a number while products are computed."""
+    return SIZES["float32"] if self.upcast else self.size
 
 
 @dataclasses.dataclass(frozen=True)

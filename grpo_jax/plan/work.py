@@ -31,7 +31,6 @@ class Work:
   old, reference: whether log-probs before the update, and those of a reference, are computed.
   critic: "", "separate" or "shared". judges: learned rewards. beside: whether the policy is kept
     beside what is trained.
-  compactions: as in config.Model.
   """
 
   P: int
