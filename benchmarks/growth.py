@@ -77,7 +77,7 @@ def picture(axes: dict[str, list[Point]], path: str) -> None:
     sizes = [point.size for point in points]
     fills = ["#1f5fa8" if point.plan.fits else "white" for point in points]
     for row, values in enumerate(
-      ([point.seconds for point in points], [point.plan.peak / 1e9 for point in points])
+      ([point.plan.seconds for point in points], [point.plan.peak / 1e9 for point in points])
     ):
       panel = panels[row, column]
       panel.plot(sizes, values, color="#1f5fa8", linewidth=1)

@@ -7,15 +7,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from grpo_jax.config import GRPO, Architecture, ConfigError, Experiment, Parallel
+from grpo_jax.config import GRPO, Architecture, Experiment, Parallel
 from grpo_jax.plan.count import parameters
-from grpo_jax.plan.hardware import Topology, parse_topology
-from grpo_jax.plan.plan import Plan, Request, plan
+from grpo_jax.plan.hardware import parse_topology
+from grpo_jax.plan.layout import best_layout
+from grpo_jax.plan.plan import Plan, Request
 from grpo_jax.plan.roofline import Phase
 
 # A doubling of devices that gains less than this is where scaling stops.
 _GAIN = 1.5
-_MOST_TENSOR = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +30,6 @@ class Point:
   shown: str
   plan: Plan
   laid_out: Parallel
-
-  @property
-  def seconds(self) -> float:
-    """Of a step of all stages."""
-    return sum(stage.seconds for stage in self.plan.stages.values())
 
   @property
   def limit(self) -> str:
@@ -65,7 +60,7 @@ def growth(
     at: devices along all axes but the first.
   """
 
-  def grown(a: Architecture, count: int, **sizes: int) -> tuple[Parallel, Plan]:
+  def grown(a: Architecture, count: int, **sizes: int) -> tuple[Experiment, Plan]:
     changed = copy.deepcopy(experiment)
     for stage in changed.stages.values():
       assert isinstance(stage, GRPO), stage
@@ -73,8 +68,8 @@ def growth(
         setattr(stage.rollout, name, size)
     return best_layout(changed, Request(a, prompt_length, parse_topology(f"{device}:{count}")))
 
-  def points(found: Iterator[tuple[float, str, tuple[Parallel, Plan]]]) -> list[Point]:
-    return [Point(size, shown, plan, laid_out) for size, shown, (laid_out, plan) in found]
+  def points(found: Iterator[tuple[float, str, tuple[Experiment, Plan]]]) -> list[Point]:
+    return [Point(size, shown, plan, made.parallel) for size, shown, (made, plan) in found]
 
   by_size = sorted(models.items(), key=lambda item: parameters(item[1]))
   return {
@@ -85,57 +80,6 @@ def growth(
   }
 
 
-def best_layout(experiment: Experiment, request: Request) -> tuple[Parallel, Plan]:
-  """The fastest mesh of all or, where prompts do not suffice, of fewer of the devices that fits.
-
-  Where none fits it is the one that needs the least memory.
-  """
-  found = list(_layouts(experiment, request))
-  if not found:
-    raise ConfigError(f"--topology={request.topology.text}: no mesh divides this experiment")
-  fitting = [pair for pair in found if pair[1].fits]
-  if not fitting:
-    return min(found, key=lambda pair: pair[1].peak)
-  return min(fitting, key=lambda pair: _seconds(pair[1]))
-
-
-def _seconds(plan: Plan) -> float:
-  return sum(stage.seconds for stage in plan.stages.values())
-
-
-def _layouts(experiment: Experiment, request: Request) -> Iterator[tuple[Parallel, Plan]]:
-  """Every mesh of powers of two, with as few micro-batches as there are now or more."""
-  count = request.topology.count
-  powers = [2**n for n in range(count.bit_length()) if 2**n <= count]
-  for used in powers:
-    topology = dataclasses.replace(request.topology, count=used)
-    for tensor in (n for n in powers if n <= min(used, _MOST_TENSOR)):
-      for fsdp in (n for n in powers if n <= used // tensor):
-        laid_out = Parallel(mode="mesh", data=used // fsdp // tensor, fsdp=fsdp, tensor=tensor)
-        if (made := _planned(experiment, request, topology, laid_out)) is not None:
-          yield laid_out, made
-
-
-def _planned(
-  experiment: Experiment, request: Request, topology: Topology, laid_out: Parallel
-) -> Plan | None:
-  """With as few micro-batches as fit; None where prompts do not divide."""
-  changed = copy.copy(experiment)
-  object.__setattr__(changed, "parallel", laid_out)
-  changed.stages = copy.deepcopy(experiment.stages)
-  last = None
-  for _ in range(32):
-    try:
-      last = plan(changed, dataclasses.replace(request, topology=topology))
-    except ConfigError:
-      return last
-    if last.fits:
-      return last
-    for stage in changed.stages.values():
-      stage.optimizer.micro_batches *= 2
-  return last
-
-
 def stops(axis: str, points: Sequence[Point]) -> str:
   """Where an axis stops scaling, and why, in one sentence."""
   return _STOPS[axis](points)
@@ -144,7 +88,7 @@ def stops(axis: str, points: Sequence[Point]) -> str:
 def _devices_stop(points: Sequence[Point]) -> str:
   """The first doubling that gains little, and the phase that shrank the least in it."""
   for before, after in itertools.pairwise(points):
-    gain = before.seconds / after.seconds
+    gain = before.plan.seconds / after.plan.seconds
     if before.plan.fits and gain < _GAIN ** math.log2(after.size / before.size):
       return f"at {before.shown} devices, {after.shown} are only {gain:.2f}x: {_why(before, after)}"
   return "not within these sizes"
@@ -194,9 +138,9 @@ def _memory_ends(points: Sequence[Point]) -> str:
 
 _STOPS: dict[str, Callable[[Sequence[Point]], str]] = {
   "devices": _devices_stop,
-  "group size": lambda points: _each_stop(points, lambda point: point.seconds, "answers"),
-  "answer tokens": lambda points: _each_stop(points, lambda point: point.seconds, "tokens"),
-  "parameters": lambda points: _each_stop(points, lambda point: point.seconds, "parameters"),
+  "group size": lambda points: _each_stop(points, lambda point: point.plan.seconds, "answers"),
+  "answer tokens": lambda points: _each_stop(points, lambda point: point.plan.seconds, "tokens"),
+  "parameters": lambda points: _each_stop(points, lambda point: point.plan.seconds, "parameters"),
 }
 
 
@@ -218,6 +162,6 @@ def _row(point: Point) -> str:
   micro = max(stage.work.micro_batches for stage in point.plan.stages.values())
   peak = f"{point.plan.peak / 1e9:.1f}" + ("" if point.plan.fits else " (too much)")
   return (
-    f"| {point.shown} | {point.seconds:.1f} | {peak} | {at.data} x {at.fsdp} x {at.tensor} |"
+    f"| {point.shown} | {point.plan.seconds:.1f} | {peak} | {at.data} x {at.fsdp} x {at.tensor} |"
     f" {micro} | {point.limit} |"
   )

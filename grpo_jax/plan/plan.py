@@ -8,7 +8,8 @@ from grpo_jax.plan.count import parameters
 from grpo_jax.plan.hardware import Topology
 from grpo_jax.plan.memory import Memory, stage_memory
 from grpo_jax.plan.roofline import How, Phase
-from grpo_jax.plan.work import Split, Work, check_rows, evaluation_work, make_split, stage_work
+from grpo_jax.plan.split import Split, check_rows, make_split
+from grpo_jax.plan.work import Work, evaluation_work, stage_work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Plan:
   split: Split
   how: How
   stages: dict[str, StagePlan]
+
+  @property
+  def seconds(self) -> float:
+    """Of a step of each stage, together."""
+    return sum(stage.seconds for stage in self.stages.values())
 
   @property
   def peak(self) -> float:

@@ -12,7 +12,8 @@ from grpo_jax.config import Architecture
 from grpo_jax.plan import flops
 from grpo_jax.plan.count import embedding_parameters, layer_products, parameters
 from grpo_jax.plan.hardware import Topology
-from grpo_jax.plan.work import Split, Work
+from grpo_jax.plan.split import Split
+from grpo_jax.plan.work import Work
 
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Seconds that a sum over devices takes however few its bytes are.

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grpo_jax.plan.advice import Overrides, flags
 from grpo_jax.plan.compiled import Compiled
+from grpo_jax.plan.overrides import Overrides, flags
 from grpo_jax.plan.plan import Plan, StagePlan
 
 _GB = 1e9
+More = tuple[int, Overrides] | None
 
 
 def text(
@@ -16,6 +17,7 @@ def text(
   notes: Sequence[str] = (),
   *,
   price: float = 0.0,
+  more: More = None,
   compiled: Mapping[str, Mapping[str, Compiled]] | None = None,
 ) -> list[str]:
   """Lines for a person; arguments as in `values`."""
@@ -29,7 +31,7 @@ def text(
     lines += ["", *_stage_lines(plan, stage, price)]
     if compiled and name in compiled:
       lines += _compiled_lines(stage, compiled[name])
-  return [*lines, "", *_verdict(plan, advice)]
+  return [*lines, "", *_verdict(plan, advice, more)]
 
 
 def values(
@@ -38,6 +40,7 @@ def values(
   notes: Sequence[str] = (),
   *,
   price: float = 0.0,
+  more: More = None,
   compiled: Mapping[str, Mapping[str, Compiled]] | None = None,
 ) -> dict[str, Any]:
   """The same, in bytes, seconds, operations and dollars.
@@ -47,6 +50,7 @@ def values(
     advice: as `advise` gives it.
     notes: what was assumed.
     price: dollars of a device's hour; 0 is unknown.
+    more: devices that would suffice, as `enough` gives them.
     compiled: what the compiler says of each stage's programs.
   """
   device = plan.request.topology.device
@@ -57,6 +61,7 @@ def values(
     "peak": plan.peak,
     "fits": plan.fits,
     "advice": list(advice),
+    "enough": None if more is None else {"devices": more[0], "overrides": more[1]},
     "notes": list(notes),
     "stages": {
       name: _stage_values(plan, stage, price) | _compiled_values(stage, (compiled or {}).get(name))
@@ -137,15 +142,19 @@ def _compiled_lines(stage: StagePlan, compiled: Mapping[str, Compiled]) -> list[
   return _aligned(rows)
 
 
-def _verdict(plan: Plan, advice: Sequence[Overrides]) -> list[str]:
+def _verdict(plan: Plan, advice: Sequence[Overrides], more: More) -> list[str]:
   device = plan.request.topology.device
   has = f"{plan.peak / _GB:.2f} GB of the {device.usable / _GB:.1f} GB that a program can use"
   if plan.fits:
     return [f"fits: {has}"]
   lines = [f"does not fit: {has}"]
+  lines += [f"  would fit with {flags(overrides)}" for overrides in advice]
   if not advice:
-    return [*lines, "  nothing that the config can set makes it fit here: take more devices"]
-  return [*lines, *(f"  would fit with {flags(overrides)}" for overrides in advice)]
+    lines.append("  nothing that the config can set makes it fit here")
+  if more is not None:
+    count, overrides = more
+    lines.append(f"  would fit on {count:,} x {device.name} with {flags(overrides)}")
+  return lines
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

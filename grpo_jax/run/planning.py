@@ -8,7 +8,7 @@ from typing import Any
 from grpo_jax import tasks, weights
 from grpo_jax.config import Architecture, ConfigError, Experiment, Pretrain, check
 from grpo_jax.plan import table
-from grpo_jax.plan.advice import advise
+from grpo_jax.plan.advice import advise, enough
 from grpo_jax.plan.hardware import parse_topology
 from grpo_jax.plan.plan import Plan, Request, plan
 from grpo_jax.plan.presets import APPROXIMATE, model_architecture, named_like
@@ -55,6 +55,7 @@ def report(
   if compiled:
     options["compiled"] = _compiled(experiment, found)
   advice = advise(experiment, found.request)
+  options["more"] = None if found.fits or advice else enough(experiment, found.request)
   if as_json:
     return [json.dumps(table.values(found, advice, **options))]
   return table.text(found, advice, **options)

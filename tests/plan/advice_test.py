@@ -1,9 +1,11 @@
 import contextlib
+import dataclasses
 
 import pytest
 
 from grpo_jax import config
-from grpo_jax.plan.advice import advise, apply, flags
+from grpo_jax.plan.advice import advise, enough
+from grpo_jax.plan.overrides import apply, flags
 from grpo_jax.plan.plan import plan
 from grpo_jax.plan.presets import MODELS
 from tests.plan import helpers
@@ -49,7 +51,26 @@ def test_what_fits_needs_no_advice():
 
 
 def test_there_is_none_where_nothing_helps():
-  assert advise(helpers.experiment(_LARGE), _asked("l4", "llama3-70b")) == []
+  experiment, request = helpers.experiment(_LARGE, dtype="bfloat16"), _asked("v5e", "qwen2.5-7b")
+  assert advise(experiment, request) == []
+
+
+def test_more_devices_are_enough_as_they_are_laid_out():
+  experiment, request = helpers.experiment(_LARGE, dtype="bfloat16"), _asked("v5e", "qwen2.5-7b")
+  count, overrides = enough(experiment, request)
+  topology = dataclasses.replace(request.topology, count=count)
+  larger = dataclasses.replace(request, topology=topology)
+  assert plan(apply(experiment, overrides), larger).fits
+
+
+def test_micro_batches_give_way_where_devices_divide_the_rows():
+  stage = config.GRPO(
+    rollout=config.Rollout(prompts=32, group_size=8, max_tokens=512),
+    optimizer=config.Optimizer(micro_batches=16),
+  )
+  experiment = helpers.experiment(stage, dtype="bfloat16")
+  advice = advise(experiment, _asked("v5e:2x2", "qwen2.5-1.5b"))
+  assert any(of.get("stages.grpo.optimizer.micro_batches") == 8 for of in advice)
 
 
 def test_what_is_set_is_a_copy():

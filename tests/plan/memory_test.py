@@ -7,7 +7,6 @@ from grpo_jax.plan.compiled import Compiled, from_analysis
 from grpo_jax.plan.count import parameters
 from grpo_jax.plan.memory import (
   Memory,
-  kept,
   rollout_parts,
   stage_memory,
   state_parts,
@@ -15,7 +14,9 @@ from grpo_jax.plan.memory import (
 )
 from grpo_jax.plan.presets import MODELS
 from grpo_jax.plan.roofline import How
-from grpo_jax.plan.work import Split, evaluation_work, stage_work
+from grpo_jax.plan.rooms import kept
+from grpo_jax.plan.split import Split
+from grpo_jax.plan.work import evaluation_work, stage_work
 from tests.plan.helpers import SMALL
 
 _STAGE = config.GRPO(steps=10, rollout=config.Rollout(prompts=64, group_size=8, max_tokens=256))

@@ -7,7 +7,8 @@ from grpo_jax.plan import flops
 from grpo_jax.plan.hardware import parse_topology
 from grpo_jax.plan.presets import MODELS
 from grpo_jax.plan.roofline import How, kv_heads, phases
-from grpo_jax.plan.work import Split, stage_work
+from grpo_jax.plan.split import Split
+from grpo_jax.plan.work import stage_work
 from tests.plan.helpers import SMALL
 
 _STAGE = config.GRPO(steps=10, rollout=config.Rollout(prompts=64, group_size=8, max_tokens=256))

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from grpo_jax import config
-from grpo_jax.plan.work import Split, causal_pairs, check_rows, make_split, stage_work
+from grpo_jax.plan.split import Split, check_rows, make_split
+from grpo_jax.plan.work import causal_pairs, stage_work
 
 
 def grpo(**fields) -> config.GRPO:
