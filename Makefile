@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation agreement bench test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth plan-check agreement bench test test-slow test-parity lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,6 +48,12 @@ assistant: setup  ## Pretraining, SFT, reward model and RL in two stages, from s
 
 overoptimisation: setup  ## A flawed reward model, optimised too far and stopped in time (10 minutes on two cores)
 	$(RUN) -m benchmarks.overoptimisation $(ARGS)
+
+growth: setup  ## How seconds and memory grow with devices, group, answers, model: tables and a picture
+	$(RUN) -m benchmarks.growth $(ARGS)
+
+plan-check: setup model  ## Planned, compiled and measured memory of the same runs (10 minutes)
+	$(RUN) -m benchmarks.plan_check $(ARGS)
 
 agreement: setup .venv-trl/.ready  ## Our losses against TRL's own, in an environment of its own
 	TRL_PYTHON=.venv-trl/bin/python $(RUN) -m benchmarks.trl_agreement

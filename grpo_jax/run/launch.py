@@ -66,6 +66,14 @@ def print_sharding(experiment: Experiment) -> None:
   _say(_in_one_line(rows))
 
 
+def plan(experiment: Experiment, **asked: Any) -> None:
+  """Prints what the experiment would need and take; `asked` as in `run.planning.report`."""
+  from grpo_jax.run.planning import report
+
+  for line in _in_one_line(lambda: report(experiment, **asked)):
+    _say(line)
+
+
 def _in_one_line(action: Callable[[], Any]) -> Any:
   """What `action` returns; an error meant for a person is one line, and ends the program."""
   # The compiler, jax and orbax log what only their developers can use.

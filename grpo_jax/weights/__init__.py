@@ -2,11 +2,13 @@
 
 import os
 
+from grpo_jax.config import Architecture
 from grpo_jax.weights.errors import WeightsError
 from grpo_jax.weights.export import save
 from grpo_jax.weights.files import Pretrained
+from grpo_jax.weights.tokenizer import Tokenizer
 
-__all__ = ["Pretrained", "WeightsError", "load", "save"]
+__all__ = ["Pretrained", "WeightsError", "load", "outline", "save"]
 
 
 def load(path: str) -> Pretrained:
@@ -22,6 +24,23 @@ def load(path: str) -> Pretrained:
   return pretrained
 
 
+def outline(path: str) -> tuple[Architecture, Tokenizer]:
+  """The shape and the tokenizer of a model whose weights stay unread.
+
+  Raises:
+    WeightsError: one line on what is missing or malformed, and in which file.
+  """
+  if os.path.isdir(path):
+    from grpo_jax.weights.huggingface import outline_folder
+
+    return outline_folder(path)
+  if path.endswith(".gguf") and os.path.isfile(path):
+    from grpo_jax.weights.gguf import outline_gguf
+
+    return outline_gguf(path)
+  raise _not_weights(path)
+
+
 def _read(path: str) -> Pretrained:
   if os.path.isdir(path):
     from grpo_jax.weights.huggingface import load_folder
@@ -31,6 +50,10 @@ def _read(path: str) -> Pretrained:
     from grpo_jax.weights.gguf import load_gguf
 
     return load_gguf(path)
+  raise _not_weights(path)
+
+
+def _not_weights(path: str) -> WeightsError:
   wanted = "a folder with config.json and *.safetensors, or a .gguf file"
   kind = "is not" if os.path.exists(path) else "does not exist; expected"
-  raise WeightsError(f"config.model.weights={path}: {kind} {wanted}")
+  return WeightsError(f"config.model.weights={path}: {kind} {wanted}")

@@ -9,6 +9,7 @@ from grpo_jax.weights.errors import WeightsError, extra
 from grpo_jax.weights.files import Pretrained, assemble, expected
 from grpo_jax.weights.gguf_file import Contents, read_file, tensor
 from grpo_jax.weights.gguf_tokenizer import rebuild
+from grpo_jax.weights.tokenizer import Tokenizer
 
 _TENSORS = {
   "embed": "token_embd.weight",
@@ -53,6 +54,23 @@ def load_gguf(path: str) -> Pretrained:
   except (ValueError, OSError, ArithmeticError, LookupError, TypeError) as error:
     raise WeightsError(f"{path}: not a GGUF file that can be read: {error}") from error
   return Pretrained(architecture, params, tokenizer)
+
+
+def outline_gguf(path: str) -> tuple[Architecture, Tokenizer]:
+  """The shape and the tokenizer of a GGUF file, none of whose weights are read.
+
+  Raises:
+    WeightsError: as `load_gguf`.
+  """
+  try:
+    contents = read_file(path)
+    architecture = _architecture(contents)
+    check(architecture, "its shape")
+    return architecture, rebuild(contents.metadata)
+  except WeightsError as error:
+    raise WeightsError(f"{path}: {str(error).removeprefix(path + ': ')}") from error
+  except (ValueError, OSError, ArithmeticError, LookupError, TypeError) as error:
+    raise WeightsError(f"{path}: not a GGUF file that can be read: {error}") from error
 
 
 class _GgufTensors:

@@ -8,6 +8,7 @@ from grpo_jax.weights.errors import WeightsError
 from grpo_jax.weights.files import Pretrained, assemble
 from grpo_jax.weights.folder import read_json
 from grpo_jax.weights.safetensors import FolderTensors
+from grpo_jax.weights.tokenizer import Tokenizer
 from grpo_jax.weights.tokenizer_folder import read_tokenizer
 
 # Name in the parameter tree -> name in the files, {} for the layer.
@@ -53,6 +54,16 @@ def load_folder(folder: str) -> Pretrained:
   architecture = read_architecture(read_json(folder, "config.json"), where)
   params = assemble(architecture, TENSORS, FolderTensors(folder), folder)
   return Pretrained(architecture, params, read_tokenizer(folder))
+
+
+def outline_folder(folder: str) -> tuple[Architecture, Tokenizer]:
+  """The shape and the tokenizer of a folder, none of whose weights are read.
+
+  Raises:
+    WeightsError: as `load_folder`.
+  """
+  where = os.path.join(folder, "config.json")
+  return read_architecture(read_json(folder, "config.json"), where), read_tokenizer(folder)
 
 
 def read_architecture(config: dict[str, Any], where: str) -> Architecture:

@@ -204,6 +204,7 @@ _BESIDE_FIELD = {
   (config.GRPO, "reference_place"): {"loss": config.LossConfig(kl_coefficient=0.1)},
   (config.PPO, "reference_dtype"): {"loss": config.LossConfig(kl_coefficient=0.1)},
   (config.PPO, "reference_place"): {"loss": config.LossConfig(kl_coefficient=0.1)},
+  (config.Stop, "score"): {"held": 1},
   (config.Parallel, "data"): {"mode": "mesh"},
   (config.Parallel, "fsdp"): {"mode": "mesh"},
   (config.Parallel, "tensor"): {"mode": "mesh"},

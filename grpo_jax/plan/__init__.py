@@ -1,0 +1,1 @@
+"""What an experiment needs and takes, by formula: no device, no weights, no data."""

@@ -1,0 +1,66 @@
+"""How devices share a step."""
+
+import dataclasses
+
+from grpo_jax.config import ConfigError, Parallel
+from grpo_jax.plan.work import Work
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """How devices share the work.
+
+  rows: parts that prompts are split into. fsdp, tensor: parts that weights are split into; those
+  of a layer that is computed are gathered over fsdp. copies: devices that hold the same weights.
+  """
+
+  rows: int = 1
+  fsdp: int = 1
+  tensor: int = 1
+
+  @property
+  def weights(self) -> int:
+    """Parts of weights, gradients and moments."""
+    return self.fsdp * self.tensor
+
+  @property
+  def devices(self) -> int:
+    return self.rows * self.tensor
+
+  @property
+  def copies(self) -> int:
+    """Devices that hold the same part of the weights: gradients are summed over them."""
+    return self.rows // self.fsdp
+
+
+def make_split(parallel: Parallel, devices: int) -> Split:
+  """The split that `parallel` makes of so many devices.
+
+  Raises:
+    ConfigError: the axes of a mesh do not multiply out to the devices.
+  """
+  if parallel.mode == "single":
+    return Split()
+  if parallel.mode == "pmap":
+    return Split(rows=devices)
+  inner = parallel.fsdp * parallel.tensor
+  data = parallel.data or devices // inner
+  if data * inner != devices:
+    raise ConfigError(
+      f"config.parallel: data={parallel.data} x fsdp={parallel.fsdp} x tensor={parallel.tensor}"
+      f" does not use all of the topology's {devices} devices (data=0 takes those that are left)"
+    )
+  return Split(rows=data * parallel.fsdp, fsdp=parallel.fsdp, tensor=parallel.tensor)
+
+
+def check_rows(work: Work, split: Split, stage: str) -> None:
+  """Refuses prompts that do not split evenly, as a run would.
+
+  Raises:
+    ConfigError: names the sizes.
+  """
+  if work.P % (split.rows * work.parts):
+    raise ConfigError(
+      f"stage {stage}: {work.P} prompts or rows are not divisible by {split.rows} parts over"
+      f" devices x {work.minibatches} minibatches x {work.micro_batches} micro-batches"
+    )

@@ -1,0 +1,134 @@
+"""What one step of a stage computes, as sizes: all that the formulae need of a config."""
+
+import dataclasses
+
+from grpo_jax.config import (
+  GRPO,
+  PPO,
+  SFT,
+  ConfigError,
+  Evaluation,
+  Pretrain,
+  RewardModel,
+  Stage,
+)
+
+# Queries whose scores exist at one time, and spans of them, as in model/attention.py.
+_BLOCK = 128
+_MOST_SPANS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """One step of a stage, over all devices.
+
+  P, S: prompts, or rows of texts, and their length. G, T: answers to each (0 of texts) and their
+    length; fed: the tokens of an answer that the decoder reads; headed: tokens of a row whose
+    logits are computed. decoded: decode steps of a rollout, 0 where nothing is sampled.
+  updates: optimiser updates of the step. minibatches: parts of P, one an update; micro_batches:
+    parts of these, one at a time in memory.
+  old, reference: whether log-probs before the update, and those of a reference, are computed.
+  critic: "", "separate" or "shared". judges: learned rewards. beside: whether the policy is kept
+    beside what is trained.
+  """
+
+  P: int
+  S: int
+  G: int
+  T: int
+  fed: int
+  headed: int
+  decoded: int = 0
+  updates: int = 1
+  minibatches: int = 1
+  micro_batches: int = 1
+  old: bool = False
+  reference: bool = False
+  critic: str = ""
+  judges: int = 0
+  beside: bool = False
+
+  @property
+  def tokens(self) -> int:
+    """Tokens of a row that pass through the layers: S + G fed, the prompt once for its group."""
+    return self.S + self.G * self.fed
+
+  @property
+  def pairs(self) -> int:
+    """Scores of a row and query head that are computed, the masked ones of a block included."""
+    return causal_pairs(self.S) + self.G * (causal_pairs(self.fed) + self.fed * self.S)
+
+  @property
+  def parts(self) -> int:
+    """Parts of P, one at a time in memory."""
+    return self.minibatches * self.micro_batches
+
+
+def causal_pairs(length: int) -> int:
+  """Scores that `causal_attention` computes for `length` queries: whole blocks, up to a span's end.
+
+  length^2 up to one block; spans of blocks, each with the keys up to its end, above it.
+  """
+  if length <= _BLOCK:
+    return length * length
+  blocks = -(-length // _BLOCK)
+  per_span = max(-(-blocks // _MOST_SPANS), 2)
+  ends = [(first, min(first + per_span, blocks)) for first in range(0, blocks, per_span)]
+  return sum((last - first) * _BLOCK * min(last * _BLOCK, length) for first, last in ends)
+
+
+def stage_work(stage: Stage, prompt_length: int, decoded: int | None = None) -> Work:
+  """The sizes of a stage.
+
+  Args:
+    stage: of any kind.
+    prompt_length: S, tokens of the longest prompt.
+    decoded: decode steps that a rollout is expected to take; rollout.max_tokens by default.
+
+  Raises:
+    ConfigError: decoded is more than rollout.max_tokens.
+  """
+  micro = stage.optimizer.micro_batches
+  if isinstance(stage, GRPO):
+    return _sampled(stage, prompt_length, decoded)
+  if isinstance(stage, RewardModel):  # two answers, each read to its end
+    T = stage.max_tokens
+    sizes = (stage.batch_size, prompt_length, 2, T)
+    return Work(*sizes, fed=T, headed=0, micro_batches=micro, beside=True)
+  if isinstance(stage, SFT):
+    T = stage.max_tokens
+    return Work(stage.batch_size, prompt_length, 1, T, fed=T - 1, headed=T, micro_batches=micro)
+  assert isinstance(stage, Pretrain), stage
+  length = stage.length
+  return Work(stage.batch_size, length, 0, 0, fed=0, headed=length - 1, micro_batches=micro)
+
+
+def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
+  sizes, loss, T = stage.rollout, stage.loss, stage.rollout.max_tokens
+  if decoded is not None and not 1 <= decoded <= T:
+    raise ConfigError(f"--answer_tokens={decoded}: rollout.max_tokens={T} is the most, and 1 least")
+  updates = stage.minibatches * stage.epochs
+  reference = loss.kl_coefficient > 0
+  early = reference and loss.kl_place != "loss"
+  return Work(
+    sizes.prompts,
+    S,
+    sizes.group_size,
+    T,
+    fed=T - 1,
+    headed=sizes.group_size * T,
+    decoded=decoded or T,
+    updates=updates,
+    minibatches=stage.minibatches,
+    micro_batches=stage.optimizer.micro_batches,
+    old=updates > 1 or early or stage.strict or loss.entropy_top < 1,
+    reference=reference,
+    critic=stage.critic if isinstance(stage, PPO) else "",
+    judges=sum(name.startswith(("stage:", "model:")) for name in stage.rewards),
+  )
+
+
+def evaluation_work(evaluation: Evaluation, prompt_length: int) -> Work:
+  """The greedy answers to one batch of held-out problems."""
+  P, T = min(evaluation.batch_size, evaluation.problems), evaluation.max_tokens
+  return Work(P, prompt_length, 1, T, fed=T - 1, headed=T, decoded=T)
