@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth plan-check agreement bench test test-slow test-parity lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth plan-check agreement bench test test-slow test-parity test-tpu lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -71,11 +71,20 @@ bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## W1 to W5 beside TRL a
 	.venv-tunix/bin/python -m pip install -q 'google-tunix==0.1.7' 'jax==0.10.2'
 	@touch $@
 
-test: setup model lint  ## Lint, types, tests
-	$(RUN) -m pytest -n 2
+test: setup model lint .libtpu/.ready  ## Lint, types, tests
+	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2
 
 test-slow: setup model  ## The tests that take minutes
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -m 'slow and not tpu'
+
+test-tpu: setup .libtpu/.ready  ## The main configs compiled for TPUs that are not there (an hour on two cores)
+	PYTHONPATH=.libtpu $(RUN) -m pytest -m tpu tests/parallel/ahead_test.py
+
+# A folder and not the environment: 700 MB that nothing else imports. The compiler that jax asks for.
+.libtpu/.ready: $(VENV)/.ready
+	$(RUN) -m pip install -q --no-deps --upgrade --target .libtpu "$$($(RUN) -c 'from importlib import metadata; \
+	  print(next(r.split(";")[0] for r in metadata.requires("jax") if r.startswith("libtpu")))')"
+	@touch $@
 
 test-parity: setup model .venv-parity/.ready  ## Against transformers and torch, in an environment of their own
 	PARITY_PYTHON=.venv-parity/bin/python $(RUN) -m pytest -m parity
@@ -95,7 +104,7 @@ format: setup  ## Mends what lint can mend
 	$(RUN) -m ruff format .
 
 lock:  ## Pins every version anew
-	uv pip compile --universal --python-version 3.11 --all-extras --no-header pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra weights --extra data --extra report --extra dev --no-header pyproject.toml -o requirements.lock
 
 clean:  ## Removes environments and caches, not runs
-	rm -rf $(VENV) .venv-parity .venv-trl .venv-tunix .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .libtpu .venv-parity .venv-trl .venv-tunix .mypy_cache .ruff_cache .pytest_cache

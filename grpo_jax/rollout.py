@@ -81,7 +81,10 @@ def make_rollout(
   def pick(hidden: jax.Array, head: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draws a token for each answer: hidden [P,G,D] -> i32[P,G] and its log-prob f32[P,G]."""
     kept = filter_logits(model.served_logits(hidden, head), **filters)
-    tokens = draw(keys, kept) if temperature > 0 else jnp.argmax(kept, axis=-1)
+    if temperature > 0:
+      tokens = draw(keys, kept, parts=network.place.parts, whole=network.place.rows)
+    else:
+      tokens = jnp.argmax(kept, axis=-1)
     chosen = jnp.take_along_axis(kept, tokens[..., None], axis=-1)[..., 0]
     return tokens.astype(jnp.int32), chosen - jax.nn.logsumexp(kept, axis=-1)
 
@@ -89,15 +92,15 @@ def make_rollout(
     fold = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, state.t)))
     tokens, logprobs = pick(state.hidden, served.head, fold(state.keys))
     hidden, cache = model.step(served, state.cache, tokens, state.t)
-    at = (state.answer, state.t)
+    put = functools.partial(_put, state)
     return state.replace(  # type: ignore[attr-defined]
       t=state.t + 1,
       hidden=hidden,
       cache=cache,
       running=state.running & ~jnp.isin(tokens, stops),
-      tokens=state.tokens.at[at].set(tokens),
-      logprobs=state.logprobs.at[at].set(jnp.where(state.running, logprobs, 0)),
-      mask=state.mask.at[at].set(state.running),
+      tokens=put(state.tokens, tokens),
+      logprobs=put(state.logprobs, jnp.where(state.running, logprobs, 0)),
+      mask=put(state.mask, state.running),
     )
 
   def rollout(params: Params, prompts: Prompts, keys: jax.Array) -> Rollout:
@@ -107,23 +110,24 @@ def make_rollout(
     served = model.serve(network, params, prefix)
     state = _Decoding(
       t=jnp.int32(0),
-      hidden=jnp.broadcast_to(hidden[:, None], (P, G, hidden.shape[-1])),
+      hidden=network.place.rows(jnp.broadcast_to(hidden[:, None], (P, G, hidden.shape[-1]))),
       cache=model.empty_cache(network, P, G, T),
       keys=jax.vmap(lambda key: jax.vmap(lambda g: jax.random.fold_in(key, g))(jnp.arange(G)))(
         keys
       ),
       running=jnp.ones((P, G), bool),
       answer=jnp.arange(P * G).reshape(P, G),
-      tokens=jnp.zeros((P * G, T), jnp.int32),
-      logprobs=jnp.zeros((P * G, T), jnp.float32),
-      mask=jnp.zeros((P * G, T), bool),
+      tokens=network.place.rows(jnp.zeros((P * G, T), jnp.int32)),
+      logprobs=network.place.rows(jnp.zeros((P * G, T), jnp.float32)),
+      mask=network.place.rows(jnp.zeros((P * G, T), bool)),
     )
     for rows in (*batch_sizes(P, G, S, T, network.compactions), 0):
 
       def unfinished(state: _Decoding, rows: int = rows) -> jax.Array:
         return (state.t < T) & (jnp.sum(state.running) > rows)
 
-      state = jax.lax.while_loop(unfinished, functools.partial(advance, served), state)
+      with jax.named_scope("decode"):
+        state = jax.lax.while_loop(unfinished, functools.partial(advance, served), state)
       if rows:
         served, state = _compacted(served, state, rows)
     tokens, logprobs, mask = (
@@ -143,6 +147,13 @@ def batch_sizes(P: int, G: int, S: int, T: int, compactions: int) -> list[int]:
   """
   halves = [P * G >> n for n in range(1, compactions + 1)]
   return [rows for rows in halves if rows >= 8 and rows * (S + T) <= P * S + P * G * T]
+
+
+def _put(state: _Decoding, whole: jax.Array, values: jax.Array) -> jax.Array:
+  """[P G, T] of all answers with the values of those that still run at token t."""
+  if values.size == whole.shape[0]:  # nothing was compacted: a column, each row where it is
+    return jax.lax.dynamic_update_slice_in_dim(whole, values.reshape(-1, 1), state.t, axis=1)
+  return whole.at[state.answer, state.t].set(values)
 
 
 def _compacted(served: model.Served, state: _Decoding, rows: int) -> tuple[model.Served, _Decoding]:

@@ -1,6 +1,7 @@
 """From logits to tokens: temperature, top-k, top-p, min-p, and an exact draw."""
 
 import math
+from collections.abc import Callable
 
 import chex
 import jax
@@ -51,7 +52,13 @@ def filter_logits(
   return logits
 
 
-def draw(keys: jax.Array, logits: jax.Array) -> jax.Array:
+def draw(
+  keys: jax.Array,
+  logits: jax.Array,
+  *,
+  parts: int = 1,
+  whole: Callable[[jax.Array], jax.Array] = lambda sums: sums,
+) -> jax.Array:
   """Draws from softmax(logits) by inverting its cumulative sum in two levels: block, then token.
 
   Exact, and two uniforms an answer instead of the V that the Gumbel-max trick needs. A token of
@@ -60,20 +67,23 @@ def draw(keys: jax.Array, logits: jax.Array) -> jax.Array:
   Args:
     keys: key[...], one for each draw.
     logits: f32[..., V], -inf for tokens of probability zero.
+    parts: what V is split into over devices; each then has blocks of its own.
+    whole: where V is split, brings the sums of all blocks f32[..., V / block] to each:
+      one small message, where searching in parts of them would take many.
 
   Returns:
     i32[...], each in [0, V).
   """
   chex.assert_equal_shape_prefix([keys, logits], keys.ndim)
-  padding = -logits.shape[-1] % _BLOCK
+  padding = -logits.shape[-1] % (_BLOCK * parts)
   best = jnp.max(logits, axis=-1, keepdims=True)
   weights = jnp.exp(logits - best)
   weights = jnp.pad(weights, [(0, 0)] * keys.ndim + [(0, padding)])
   blocks = weights.reshape(*keys.shape, -1, _BLOCK)
   level = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(keys.reshape(-1))
   level = level.reshape(*keys.shape, 2)
-  block = _invert(blocks.sum(axis=-1), level[..., 0])
-  chosen = jnp.take_along_axis(blocks, block[..., None, None], axis=-2)[..., 0, :]
+  block = _invert(whole(blocks.sum(axis=-1)), level[..., 0])
+  chosen = whole(jnp.take_along_axis(blocks, block[..., None, None], axis=-2)[..., 0, :])
   return block * _BLOCK + _invert(chosen, level[..., 1])
 
 

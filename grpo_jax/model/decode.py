@@ -60,7 +60,8 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
 def empty_cache(network: Network, P: int, G: int, T: int) -> Cache:
   """Zeros for T tokens of each of P x G answers."""
   a = network.architecture
-  zeros = network.place.rows(jnp.zeros((P, a.kv_heads, G, T, a.head_size), network.dtype))
+  zeros = jnp.zeros((P, a.kv_heads, G, T, a.head_size), network.dtype)
+  zeros = network.place.rows(zeros, heads=1)
   return [(zeros, zeros) for _ in range(a.layers)]
 
 

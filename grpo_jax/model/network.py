@@ -88,7 +88,7 @@ class Network:
     x = decoder.embedded(prompts.tokens)
     x, (keys, values) = self._layers(decoder, layer, x, None)
     lengths = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)
-    keys, values = self.place.rows((keys, values), axis=1)
+    keys, values = self.place.rows((keys, values), axis=1, heads=3)
     return decoder.normed(x[:, -1]), Prefix(keys, values, prompts.mask, lengths)
 
   def answers(self, params: Params, prompts: Prompts, tokens: jax.Array) -> jax.Array:

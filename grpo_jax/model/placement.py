@@ -13,8 +13,16 @@ class Placement:
   Placements change no value. They are hashable, as a network is.
   """
 
-  def rows(self, tree: Any, axis: int = 0) -> Any:
-    """Arrays whose `axis` is of prompts, or of tokens of many: split over devices."""
+  @property
+  def parts(self) -> int:
+    """Devices that the weights of a layer, the heads and the vocabulary are split over."""
+    return 1
+
+  def rows(self, tree: Any, axis: int = 0, heads: int | None = None) -> Any:
+    """Arrays whose `axis` is of prompts, or of tokens of many: split over devices.
+
+    heads: an axis of heads, each where the weights of its layer are. All other axes are whole.
+    """
     return tree
 
   def gathered(self, params: Any) -> Any:

@@ -20,9 +20,20 @@ class MeshPlacement(Placement):
 
   mesh: Mesh
 
-  def rows(self, tree: Any, axis: int = 0) -> Any:
-    sharding = NamedSharding(self.mesh, PartitionSpec(*(None,) * axis, ROWS))
-    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, sharding), tree)
+  @property
+  def parts(self) -> int:
+    return self.mesh.shape["tensor"]
+
+  def rows(self, tree: Any, axis: int = 0, heads: int | None = None) -> Any:
+    def one(leaf: Any) -> jax.Array:
+      parts: list[Any] = [None] * leaf.ndim
+      parts[axis] = ROWS
+      if heads is not None and leaf.shape[heads] % self.parts == 0:
+        parts[heads] = "tensor"
+      sharding = NamedSharding(self.mesh, PartitionSpec(*parts))
+      return jax.lax.with_sharding_constraint(leaf, sharding)
+
+    return jax.tree.map(one, tree)
 
   def gathered(self, params: Any) -> Any:
     whole = shardings(self.mesh, params, GATHERED)
