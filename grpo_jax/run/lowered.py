@@ -104,11 +104,15 @@ def _update(setting: Setting, stage: Stage, params: Any) -> tuple[Any, Callable]
     return state, stage_step(setting, stage, optimizer)
   schedule, parts = make_schedule(stage.optimizer, stage.steps), stage.optimizer.micro_batches
   if isinstance(stage, RewardModel):
-    fields = {"margin": stage.margin, "centering": stage.centering}
     judge = jax.eval_shape(functools.partial(init_params, network), params)
     state = jax.eval_shape(functools.partial(init_state, optimizer=optimizer), judge)
     return state, make_reward_model_step(
-      network, optimizer, schedule, micro_batches=parts, **fields
+      network,
+      optimizer,
+      schedule,
+      margin=stage.margin,
+      centering=stage.centering,
+      micro_batches=parts,
     )
   make = make_sft_step if isinstance(stage, SFT) else make_text_step
   return state, make(network, optimizer, schedule, micro_batches=parts)  # type: ignore[operator]
