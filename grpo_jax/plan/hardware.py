@@ -22,7 +22,7 @@ class Device:
   group: devices that are linked so; beyond them bytes go through `network`, a second and device.
   axes: dimensions of a topology; 0 is a plain number of devices.
   reached: the shares of flops and of bandwidth that large products and long reads have been seen
-    to reach; what is estimated is divided by them.
+    to reach; what is estimated is divided by them. narrow: of flops, in the products of decoding.
   source: where the figures are published.
   """
 
@@ -37,6 +37,7 @@ class Device:
   axes: int
   source: str
   reached: tuple[float, float] = (0.5, 0.8)
+  narrow: float = 0.5
 
   @property
   def usable(self) -> float:
@@ -102,6 +103,7 @@ DEVICES = {
       axes=0,
       source="benchmarks/floor.py on two cores",
       reached=(0.75, 0.8),
+      narrow=0.42,
     ),
   )
 }

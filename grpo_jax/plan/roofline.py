@@ -84,10 +84,11 @@ def phases(
   found = {}
   for name, operations in flops.phases(a, work, remat=how.remat).items():
     gathered, summed, times = _between(name, a, own, how, split)
+    reached = device.narrow if name == "decode" else device.reached[0]
     found[name] = Phase(
       name,
       flops=operations,
-      compute=operations * share / (rate * device.reached[0]),
+      compute=operations * share / (rate * reached),
       memory=_read(name, a, own, how, split) / (device.bandwidth * device.reached[1]),
       gather=gathered / topology.link,
       sums=summed / topology.link + times * _LATENCY,
