@@ -24,6 +24,10 @@ def ladders(experiment: Experiment, request: Request) -> Iterator[Ladder]:
     more = [n for n in range(stage.optimizer.micro_batches + 1, size + 1) if size % n == 0]
     yield [{field: n} for n in more]
   yield [{"model.logprob_chunk": n} for n in _halves(model.logprob_chunk)]
+  for name, stage in experiment.stages.items():
+    if isinstance(stage, GRPO) and stage.loss.kl_coefficient:
+      yield [{f"stages.{name}.reference_place": "host"}]
+    yield [{f"stages.{name}.optimizer.first_moment": "bfloat16"}]
   yield _meshes(experiment, request.topology.count)
   if model.dtype == "float32" and request.topology.device.name != "cpu":
     yield [{"model.dtype": "bfloat16"}]

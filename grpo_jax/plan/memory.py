@@ -75,8 +75,8 @@ def state_parts(a: Architecture, work: Work, split: Split, *, on_cpu: bool) -> P
   found = {
     "process": _PROCESS if on_cpu else 0.0,
     "weights": one,
-    "moments": 2 * one,
-    "reference": one if work.reference else 0.0,
+    "moments": work.moments / 4 * one,
+    "reference": work.reference_bytes / 4 * one if work.reference and not work.on_host else 0.0,
     "critic, its moments": 3 * one if work.critic == "separate" else 0.0,
     "reward models": one * work.judges,
     "policy beside": one if work.beside else 0.0,
@@ -108,7 +108,9 @@ def rollout_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
 def look_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
   """A forward pass over one part of the batch at a time."""
   rows = part_rows(work, split)
+  sent = work.reference_bytes * parameters(a) / split.weights if work.on_host else 0.0
   return {
+    "reference, sent over": sent,
     "layers' weights": layer_weights(a, how, split),
     "gathered tables": tables(a, how, split),
     "a layer, or logits": max(

@@ -16,6 +16,7 @@ from grpo_jax.config import (
 # Queries whose scores exist at one time, and spans of them, as in model/attention.py.
 _BLOCK = 128
 _MOST_SPANS = 4
+_BYTES = {"float32": 4, "bfloat16": 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Work:
   old, reference: whether log-probs before the update, and those of a reference, are computed.
   critic: "", "separate" or "shared". judges: learned rewards. beside: whether the policy is kept
     beside what is trained.
+  moments, reference_bytes: bytes a parameter that Adam's two moments and the reference take.
+  on_host: whether the reference is sent to the device for its pass alone.
   """
 
   P: int
@@ -47,6 +50,9 @@ class Work:
   critic: str = ""
   judges: int = 0
   beside: bool = False
+  moments: int = 8
+  reference_bytes: int = 4
+  on_host: bool = False
 
   @property
   def tokens(self) -> int:
@@ -89,18 +95,20 @@ def stage_work(stage: Stage, prompt_length: int, decoded: int | None = None) -> 
     ConfigError: decoded is more than rollout.max_tokens.
   """
   micro = stage.optimizer.micro_batches
+  moments = 4 + _BYTES[stage.optimizer.first_moment]
   if isinstance(stage, GRPO):
     return _sampled(stage, prompt_length, decoded)
   if isinstance(stage, RewardModel):  # two answers, each read to its end
     T = stage.max_tokens
     sizes = (stage.batch_size, prompt_length, 2, T)
-    return Work(*sizes, fed=T, headed=0, micro_batches=micro, beside=True)
+    return Work(*sizes, fed=T, headed=0, micro_batches=micro, beside=True, moments=moments)
   if isinstance(stage, SFT):
-    T = stage.max_tokens
-    return Work(stage.batch_size, prompt_length, 1, T, fed=T - 1, headed=T, micro_batches=micro)
+    sizes = (stage.batch_size, prompt_length, 1, stage.max_tokens)
+    fed, headed = stage.max_tokens - 1, stage.max_tokens
+    return Work(*sizes, fed=fed, headed=headed, micro_batches=micro, moments=moments)
   assert isinstance(stage, Pretrain), stage
-  length = stage.length
-  return Work(stage.batch_size, length, 0, 0, fed=0, headed=length - 1, micro_batches=micro)
+  sizes, headed = (stage.batch_size, stage.length, 0, 0), stage.length - 1
+  return Work(*sizes, fed=0, headed=headed, micro_batches=micro, moments=moments)
 
 
 def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
@@ -124,6 +132,9 @@ def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
     old=updates > 1 or early or stage.strict or loss.entropy_top < 1,
     reference=reference,
     critic=stage.critic if isinstance(stage, PPO) else "",
+    moments=4 + _BYTES[stage.optimizer.first_moment],
+    reference_bytes=_BYTES[stage.reference_dtype],
+    on_host=stage.reference_place == "host",
     judges=sum(name.startswith(("stage:", "model:")) for name in stage.rewards),
   )
 

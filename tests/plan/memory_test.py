@@ -130,3 +130,20 @@ def test_what_a_compiler_says_is_read():
 
   found = from_analysis(Stats)
   assert (found.new, found.total) == (21, 31)
+
+
+def test_levers_on_what_is_kept_count_by_the_byte():
+  """A first moment of two bytes, a reference of two, and one that is on the device for its pass."""
+  loss = config.LossConfig(kl_coefficient=0.1)
+
+  def of(**fields):
+    work = stage_work(config.GRPO(loss=loss, **fields), 16)
+    parts = state_parts(_MODEL, work, Split(), on_cpu=False)
+    return parts.get("reference", 0.0), parts["moments"]
+
+  one = _ONE
+  short = config.Optimizer(first_moment="bfloat16")
+  assert of() == (one, 2 * one)
+  assert of(optimizer=short) == (one, 1.5 * one)
+  assert of(reference_dtype="bfloat16") == (one / 2, 2 * one)
+  assert of(reference_place="host") == (0.0, 2 * one)
