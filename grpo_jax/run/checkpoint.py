@@ -8,13 +8,15 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from grpo_jax.config import Checkpoint
+from grpo_jax.parallel import processes
 from grpo_jax.types import Params, TrainState
 
 
 class Checkpointer:
   """Saves and restores the state of a run under WORKDIR/checkpoints.
 
-  A checkpoint's number counts the steps of all stages.
+  A checkpoint's number counts the steps of all stages. All processes call it alike: each writes its
+  part of what is split, and the first what all have.
   """
 
   def __init__(self, workdir: str, config: Checkpoint):
@@ -33,7 +35,8 @@ class Checkpointer:
     """Starts a save and returns; raises if the save before it failed."""
     self._manager.check_for_errors()
     metrics = None if accuracy is None else {"accuracy": accuracy}
-    self._manager.save(number, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+    args = ocp.args.StandardSave(processes.storable(state))
+    self._manager.save(number, args=args, metrics=metrics, force=True)
 
   def latest(self) -> int | None:
     """The number of the newest complete checkpoint."""
@@ -58,24 +61,29 @@ class Checkpointer:
     """
     path = os.path.join(self._workdir, what, stage)
     with ocp.StandardCheckpointer() as checkpointer:
-      if os.path.exists(path):
-        return checkpointer.restore(path, jax.tree.map(ocp.utils.to_shape_dtype_struct, params))
-      checkpointer.save(path, params)
+      if processes.decided(os.path.exists(path)):
+        return checkpointer.restore(path, _target(params))
+      checkpointer.save(path, processes.storable(params))
     return jax.tree.map(lambda leaf: leaf.copy(), params)
 
   def save_best(self, stage: str, params: Params) -> None:
     """Keeps the policy of a stage's best evaluation so far, in WORKDIR/best/stage."""
     with ocp.StandardCheckpointer() as checkpointer:
-      checkpointer.save(os.path.join(self._workdir, "best", stage), params, force=True)
+      path = os.path.join(self._workdir, "best", stage)
+      checkpointer.save(path, processes.storable(params), force=True)
 
   def best(self, stage: str, like: Params) -> Params:
     """What `save_best` has kept last."""
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     with ocp.StandardCheckpointer() as checkpointer:
-      return checkpointer.restore(os.path.join(self._workdir, "best", stage), target)
+      return checkpointer.restore(os.path.join(self._workdir, "best", stage), _target(like))
 
   def close(self) -> None:
     """Waits for the last save, and raises if it failed: no run ends well without it."""
     self._manager.wait_until_finished()
     self._manager.check_for_errors()
     self._manager.close()
+
+
+def _target(like: Params) -> Params:
+  """As what parameters are read: with the shapes, types and places of these."""
+  return processes.readable(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))

@@ -7,7 +7,7 @@ from typing import Any
 
 from grpo_jax import tasks
 from grpo_jax.config import Experiment, check, freeze
-from grpo_jax.parallel import make_devices
+from grpo_jax.parallel import cluster, make_devices, processes
 from grpo_jax.run import console
 from grpo_jax.run.checks import check_batches, check_chosen, check_context, check_rewards
 from grpo_jax.run.corpus import check_texts
@@ -37,6 +37,8 @@ def run(
     profile: "START:STOP", the steps to write a profiler trace of; empty for none.
     stages: names of those to run, in the experiment's order; empty for all.
 
+  Of several processes all call it alike; the first says and writes what there is.
+
   Returns:
     accuracy/before and accuracy/after, of the first and the last evaluation.
 
@@ -44,17 +46,20 @@ def run(
     ConfigError: one line on what cannot be run, before anything is compiled.
     RuntimeError: nothing can be learned: no answer can be scored, or gradients are not finite.
   """
-  check(experiment)
-  check_chosen(experiment, stages)
-  trace = Profile(profile, experiment, workdir)
-  # What is cheap to refuse comes first: data and rewards before the model.
-  task = tasks.build(experiment.task)
-  examples = task.held_out(experiment.evaluation.problems)
-  check_rewards(experiment)
-  check_texts(experiment)
+  say = say if processes.index() == 0 else _unheard
+  with processes.together():
+    check(experiment)
+    check_chosen(experiment, stages)
+    trace = Profile(profile, experiment, workdir)
+    # What is cheap to refuse comes first: data and rewards before the model.
+    task = tasks.build(experiment.task)
+    examples = task.held_out(experiment.evaluation.problems)
+    check_rewards(experiment)
+    check_texts(experiment)
   with claim(workdir, experiment):
     freeze(experiment)
-    policy = load_policy(experiment)
+    with processes.together():
+      policy = load_policy(experiment)
     check_context(experiment, policy.network.architecture.context_length)
     devices = make_devices(experiment.parallel)
     check_batches(experiment, devices)
@@ -63,10 +68,16 @@ def run(
     evaluate = make_evaluate(experiment.evaluation, network, policy.tokenizer, examples, devices)
     course = Stages(setting, evaluate, say, trace)
     try:
-      course.run(policy.params, stages or list(experiment.stages))
+      with cluster.guard():
+        course.run(policy.params, stages or list(experiment.stages))
     finally:
       course.close()
+    processes.agree(True)  # that all files are there
   return _finish(experiment, workdir, say)
+
+
+def _unheard(line: str) -> None:
+  """For all processes but the first."""
 
 
 def _finish(experiment: Experiment, workdir: str, say: Callable[[str], None]) -> dict[str, float]:
@@ -74,6 +85,8 @@ def _finish(experiment: Experiment, workdir: str, say: Callable[[str], None]) ->
   metrics = os.path.join(workdir, "metrics.jsonl")
   evaluations = [line for line in _lines(metrics) if "eval/accuracy" in line]
   before, after = (evaluations[at]["eval/accuracy"] for at in (0, -1))
+  if processes.index():
+    return {"accuracy/before": before, "accuracy/after": after}
   picture: str | None = os.path.join(workdir, "learning_curve.png")
   try:
     learning_curve(metrics, str(picture))

@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import ConfigError, RewardModel
 from grpo_jax.optimizer import make_optimizer, make_schedule
+from grpo_jax.parallel import processes
 from grpo_jax.run.batches import pair_batch
 from grpo_jax.run.judge import judged
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
@@ -122,12 +123,14 @@ def save(path: str, params: Params, scores: np.ndarray, tokenizer: str) -> None:
 
   PATH.tokenizer beside it holds the fingerprint of the tokenizer whose ids it has learned.
   """
-  if os.path.exists(path):  # a resumed run whose stage was over
+  if processes.decided(os.path.exists(path)):  # a resumed run whose stage was over
     return
-  os.makedirs(os.path.dirname(path), exist_ok=True)
-  with open(f"{path}.tokenizer", "w", encoding="utf-8") as file:
-    file.write(tokenizer)
+  if processes.index() == 0:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.tokenizer", "w", encoding="utf-8") as file:
+      file.write(tokenizer)
   std = float(scores.std())
   scale = {"mean": np.float32(scores.mean()), "std": np.float32(std if std > 0 else 1)}
   with ocp.StandardCheckpointer() as checkpointer:
-    checkpointer.save(os.path.abspath(path), {"params": params, "scale": scale})
+    saved = processes.storable({"params": params, "scale": scale})
+    checkpointer.save(os.path.abspath(path), saved)

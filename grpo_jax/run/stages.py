@@ -8,6 +8,7 @@ import jax
 
 from grpo_jax import tasks
 from grpo_jax.config import GRPO, ConfigError, Experiment, Stage
+from grpo_jax.parallel import processes
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.kinds import make_runner
@@ -18,7 +19,7 @@ from grpo_jax.run.stage import Runner, Setting, Told
 from grpo_jax.run.stop import is_best, is_over
 from grpo_jax.run.switch import kept_moments, reference_of
 from grpo_jax.run.teller import Teller
-from grpo_jax.run.writer import Writer
+from grpo_jax.run.writer import Follower, Writer
 from grpo_jax.types import Params, TrainState
 
 
@@ -34,7 +35,8 @@ class Stages:
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)
     stage, step = position(self.config, self.done)
-    self.writer = Writer(workdir, names, names[stage] if self.done else None, step)
+    make = Follower if processes.index() else Writer
+    self.writer = make(workdir, names, names[stage] if self.done else None, step)
     self.teller = Teller(self.config.stages, self.writer, evaluate, say)
     self.last: TrainState | None = None  # the state that the stage before ended with
 

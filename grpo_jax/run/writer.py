@@ -24,12 +24,10 @@ class Writer:
   def __init__(
     self, workdir: str, stages: list[str], stage: str | None = None, step: int = 0
   ) -> None:
-    self._stages = stages
-    last = (stages.index(stage), step) if stage is not None else (-1, 0)
     self._files = {}
     for name in ("metrics", "samples"):
       path = os.path.join(workdir, f"{name}.jsonl")
-      self._cut(path, last)
+      _cut(path, stages, stage, step)
       self._files[name] = open(path, "a", encoding="utf-8")  # noqa: SIM115, open for the run
     self._events = Events(os.path.join(workdir, "tensorboard"), stages, stage, step)
 
@@ -69,23 +67,66 @@ class Writer:
     self._files[name].write(json.dumps(_plain(line), allow_nan=False) + "\n")
     self._files[name].flush()
 
-  def _cut(self, path: str, last: tuple[int, int]) -> None:
-    """Drops what stands after `last`, and a torn last line."""
-    if not os.path.exists(path):
-      return
-    kept = []
-    with open(path, encoding="utf-8", errors="replace") as file:
-      for line in file:
-        try:
-          record = json.loads(line)
-        except ValueError:
-          break  # torn by a kill: nothing after it can be trusted
-        if (self._stages.index(record["stage"]), record["step"]) <= last:
-          kept.append(line.rstrip("\n") + "\n")  # a kill can take the newline alone
-    temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-      file.writelines(kept)
-    os.replace(temporary, path)
+
+class Follower:
+  """The writer of a process that is not the first: it remembers the lines, and writes none.
+
+  Arguments and methods as of `Writer`.
+  """
+
+  def __init__(
+    self, workdir: str, stages: list[str], stage: str | None = None, step: int = 0
+  ) -> None:
+    self._workdir, self._place = workdir, (stages, stage, step)
+    path = os.path.join(workdir, "metrics.jsonl")
+    self._metrics = [json.loads(line) for line in _kept(path, *self._place)]
+
+  def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
+    figures = {name: _finite(value) for name, value in values.items()}
+    self._metrics.append({"stage": stage, "step": step} | figures)
+
+  def write_samples(self, stage: str, step: int, records: list[dict[str, Any]]) -> None:
+    pass
+
+  def samples(self, stage: str) -> Iterator[dict[str, Any]]:
+    records = map(json.loads, _kept(os.path.join(self._workdir, "samples.jsonl"), *self._place))
+    yield from (record for record in records if record["stage"] == stage)
+
+  def metrics(self, stage: str) -> Iterator[dict[str, Any]]:
+    yield from (line for line in self._metrics if line["stage"] == stage)
+
+  def close(self) -> None:
+    pass
+
+
+AnyWriter = Writer | Follower
+
+
+def _kept(path: str, stages: list[str], stage: str | None, step: int) -> list[str]:
+  """The lines up to a checkpoint's place, without a torn last one."""
+  last = (stages.index(stage), step) if stage is not None else (-1, 0)
+  if not os.path.exists(path):
+    return []
+  kept = []
+  with open(path, encoding="utf-8", errors="replace") as file:
+    for line in file:
+      try:
+        record = json.loads(line)
+      except ValueError:
+        break  # torn by a kill: nothing after it can be trusted
+      if (stages.index(record["stage"]), record["step"]) <= last:
+        kept.append(line.rstrip("\n") + "\n")  # a kill can take the newline alone
+  return kept
+
+
+def _cut(path: str, stages: list[str], stage: str | None, step: int) -> None:
+  """Drops what stands after a checkpoint's place."""
+  if not os.path.exists(path):
+    return
+  kept, temporary = _kept(path, stages, stage, step), f"{path}.tmp"
+  with open(temporary, "w", encoding="utf-8") as file:
+    file.writelines(kept)
+  os.replace(temporary, path)
 
 
 def _finite(value: float) -> float | None:
