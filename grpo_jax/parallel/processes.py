@@ -50,10 +50,11 @@ def gather(tree: T) -> T:
   whole = multihost_utils.process_allgather(own)
   ends = np.cumsum([leaf.nbytes for leaf in leaves])
   parts = np.split(whole, ends[:-1], axis=1)
-  return structure.unflatten(
+  found = [
     np.ascontiguousarray(part).reshape(-1).view(leaf.dtype).reshape(-1, *leaf.shape[1:])
     for part, leaf in zip(parts, leaves, strict=True)
-  )
+  ]
+  return jax.tree.unflatten(structure, found)
 
 
 def shared(work: Callable[[slice], T], rows: int) -> T:

@@ -56,7 +56,7 @@ def run(
     examples = task.held_out(experiment.evaluation.problems)
     check_rewards(experiment)
     check_texts(experiment)
-  with claim(workdir, experiment):
+  with claim(workdir, experiment), cluster.guard():
     freeze(experiment)
     with processes.together():
       policy = load_policy(experiment)
@@ -68,7 +68,7 @@ def run(
     evaluate = make_evaluate(experiment.evaluation, network, policy.tokenizer, examples, devices)
     course = Stages(setting, evaluate, say, trace)
     try:
-      with cluster.guard():
+      with cluster.guard():  # before files are closed, for which all wait
         course.run(policy.params, stages or list(experiment.stages))
     finally:
       course.close()
