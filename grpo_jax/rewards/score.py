@@ -132,7 +132,7 @@ def _one_reward(
 
   values, raised = processes.shared(scored, len(completions))
   if raised.all():
-    said = f"{type(last).__name__}: {' '.join(str(last).split())[:200]}"
+    said = f"{type(last).__name__}: {' '.join(str(last).split())[:200]}" if last else "elsewhere"
     raise RuntimeError(f"reward {name!r} raised on all {raised.size} answers: {said}") from last
   return values, int(raised.sum())
 
