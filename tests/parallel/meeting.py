@@ -3,12 +3,7 @@
 python -m tests.parallel.meeting PORT COUNT INDEX
 """
 
-import os
 import sys
-
-if __name__ == "__main__":
-  os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=1"
-  os.environ["JAX_PLATFORMS"] = "cpu"
 
 import numpy as np
 

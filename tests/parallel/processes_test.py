@@ -15,6 +15,7 @@ from tests.parallel import fleet
 _SHORT = (
   "--config.stages.sft.steps=2",
   "--config.stages.sft.batch_size=16",
+  "--config.stages.sft.optimizer.warmup_steps=1",
   "--config.stages.grpo.steps=4",
   "--config.stages.grpo.rollout.prompts=8",
   "--config.stages.grpo.rollout.group_size=4",
@@ -90,15 +91,26 @@ def alone(tmp_path_factory):
   return workdir
 
 
+def _programs(module, count, *arguments):
+  """Last lines of a program's processes, which have two devices together, or one each."""
+  port = fleet.free_port()
+  numbers = [[str(port), str(count), str(index)] for index in range(count)]
+  started = [fleet.start(module, [*arguments, *own], 2 // count or 1) for own in numbers]
+  for process in fleet.ended(started, 100):
+    assert process.code == 0, process.err
+    yield process.out.splitlines()[-1]
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_processes_come_to_the_same_values_and_the_same_errors(count):
-  port = fleet.free_port()
-  started = [
-    fleet.start("tests.parallel.meeting", [str(port), str(count), str(index)], 1)
-    for index in range(count)
-  ]
-  for process in fleet.ended(started, 100):
-    assert (process.code, process.out.splitlines()[-1]) == (0, "met"), process.err
+  assert list(_programs("tests.parallel.meeting", count)) == ["met"] * count
+
+
+def test_a_checkpoint_is_read_in_another_mode_and_by_another_number_of_processes(tmp_path):
+  """Of two steps each, which the program counts."""
+  for mode, count in (("mesh", 2), ("pmap", 2), ("pmap", 1), ("mesh", 2), ("mesh", 1), ("pmap", 2)):
+    found = _programs("tests.parallel.keeping", count, str(tmp_path), mode)
+    assert list(found) == ["kept"] * count, (mode, count)
 
 
 @pytest.mark.parametrize("flags", [_PMAP, _MESH], ids=["pmap", "mesh"])
