@@ -2,7 +2,7 @@
 
 Everything outside sees whole batches [P, ...] and one state. What stands between differs: nothing
 (`single`), a leading device axis on every array (`pmap`), or a mesh over which the compiler splits
-one program (`mesh`). With several processes (`processes`, `cluster`) the devices are those of all.
+one program (`mesh`). With several processes (`processes`) the devices are those of all.
 """
 
 import jax

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from grpo_jax.model import Network
-from grpo_jax.parallel import processes
+from grpo_jax.parallel import processes, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Devices:
   def like(self, tree: Any) -> Any:
     """Shapes and types that a checkpoint is to be read into: one device, whoever wrote it."""
     one = SingleDeviceSharding(jax.local_devices()[0])
-    return processes.readable(
+    return storage.readable(
       jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), tree)
     )
 

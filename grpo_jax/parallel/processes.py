@@ -7,7 +7,7 @@ it scores a part of the answers. With one process nothing here does anything.
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -115,37 +115,6 @@ def agree(flag: bool) -> bool:
 def decided(flag: bool) -> bool:
   """What process 0 says."""
   return bool(gather(np.array([flag]))[0])
-
-
-def storable(tree: Any) -> Any:
-  """What a checkpoint can take: a copy that every process has is NumPy, which the first writes."""
-  if count() == 1:
-    return tree
-  return jax.tree.map(lambda leaf: np.asarray(leaf) if _is_local(leaf) else leaf, tree)
-
-
-def readable(tree: Any) -> Any:
-  """As what a checkpoint is read: where no sharding over processes is named, NumPy on each."""
-  if count() == 1:
-    return tree
-  return jax.tree.map(
-    lambda leaf: np.empty(leaf.shape, leaf.dtype) if _is_local(leaf) else leaf, tree
-  )
-
-
-def fetch(tree: Any) -> Any:
-  """NumPy copies on every process, also of arrays that are split over them."""
-  if count() == 1:
-    return jax.device_get(tree)
-  whole = multihost_utils.process_allgather
-  return jax.tree.map(
-    lambda leaf: np.asarray(leaf) if _is_local(leaf) else whole(leaf, tiled=True), tree
-  )
-
-
-def _is_local(leaf: Any) -> bool:
-  sharding = getattr(leaf, "sharding", None)
-  return sharding is None or sharding.is_fully_addressable
 
 
 def _texts(text: str) -> list[str]:

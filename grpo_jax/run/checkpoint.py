@@ -8,7 +8,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from grpo_jax.config import Checkpoint
-from grpo_jax.parallel import processes
+from grpo_jax.parallel import processes, storage
 from grpo_jax.types import Params, TrainState
 
 
@@ -35,7 +35,7 @@ class Checkpointer:
     """Starts a save and returns; raises if the save before it failed."""
     self._manager.check_for_errors()
     metrics = None if accuracy is None else {"accuracy": accuracy}
-    args = ocp.args.StandardSave(processes.storable(state))
+    args = ocp.args.StandardSave(storage.storable(state))
     self._manager.save(number, args=args, metrics=metrics, force=True)
 
   def latest(self) -> int | None:
@@ -63,14 +63,14 @@ class Checkpointer:
     with ocp.StandardCheckpointer() as checkpointer:
       if processes.decided(os.path.exists(path)):
         return checkpointer.restore(path, _target(params))
-      checkpointer.save(path, processes.storable(params))
+      checkpointer.save(path, storage.storable(params))
     return jax.tree.map(lambda leaf: leaf.copy(), params)
 
   def save_best(self, stage: str, params: Params) -> None:
     """Keeps the policy of a stage's best evaluation so far, in WORKDIR/best/stage."""
     with ocp.StandardCheckpointer() as checkpointer:
       path = os.path.join(self._workdir, "best", stage)
-      checkpointer.save(path, processes.storable(params), force=True)
+      checkpointer.save(path, storage.storable(params), force=True)
 
   def best(self, stage: str, like: Params) -> Params:
     """What `save_best` has kept last."""
@@ -86,4 +86,4 @@ class Checkpointer:
 
 def _target(like: Params) -> Params:
   """As what parameters are read: with the shapes, types and places of these."""
-  return processes.readable(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
+  return storage.readable(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))

@@ -8,7 +8,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from grpo_jax.config import ConfigError
-from grpo_jax.parallel import processes
+from grpo_jax.parallel import storage
 from grpo_jax.rewards import LearnedReward, is_learned
 from grpo_jax.run.reward_model import FOLDER
 from grpo_jax.run.stage import Setting
@@ -83,7 +83,7 @@ def load(path: str, name: str, setting: Setting) -> tuple[Params, float, float]:
       raise ConfigError(
         f"reward {name!r}: {path} holds no reward model with the decoder of this experiment"
       )
-    found = checkpointer.restore(os.path.abspath(path), processes.readable(like))
+    found = checkpointer.restore(os.path.abspath(path), storage.readable(like))
   return found["params"], float(found["scale"]["mean"]), float(found["scale"]["std"])
 
 

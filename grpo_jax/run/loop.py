@@ -7,7 +7,7 @@ from typing import Any
 
 from grpo_jax import tasks
 from grpo_jax.config import Experiment, check, freeze
-from grpo_jax.parallel import cluster, make_devices, processes
+from grpo_jax.parallel import make_devices, parting, processes
 from grpo_jax.run import console
 from grpo_jax.run.checks import check_batches, check_chosen, check_context, check_rewards
 from grpo_jax.run.corpus import check_texts
@@ -56,7 +56,7 @@ def run(
     examples = task.held_out(experiment.evaluation.problems)
     check_rewards(experiment)
     check_texts(experiment)
-  with claim(workdir, experiment), cluster.guard():
+  with claim(workdir, experiment), parting.guard():
     freeze(experiment)
     with processes.together():
       policy = load_policy(experiment)
@@ -68,7 +68,7 @@ def run(
     evaluate = make_evaluate(experiment.evaluation, network, policy.tokenizer, examples, devices)
     course = Stages(setting, evaluate, say, trace)
     try:
-      with cluster.guard():  # before files are closed, for which all wait
+      with parting.guard():  # before files are closed, for which all wait
         course.run(policy.params, stages or list(experiment.stages))
     finally:
       course.close()

@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import ConfigError, RewardModel
 from grpo_jax.optimizer import make_optimizer, make_schedule
-from grpo_jax.parallel import processes
+from grpo_jax.parallel import processes, storage
 from grpo_jax.run.batches import pair_batch
 from grpo_jax.run.judge import judged
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
@@ -132,5 +132,5 @@ def save(path: str, params: Params, scores: np.ndarray, tokenizer: str) -> None:
   std = float(scores.std())
   scale = {"mean": np.float32(scores.mean()), "std": np.float32(std if std > 0 else 1)}
   with ocp.StandardCheckpointer() as checkpointer:
-    saved = processes.storable({"params": params, "scale": scale})
+    saved = storage.storable({"params": params, "scale": scale})
     checkpointer.save(os.path.abspath(path), saved)

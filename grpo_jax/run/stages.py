@@ -11,6 +11,7 @@ from grpo_jax.config import GRPO, ConfigError, Experiment, Stage
 from grpo_jax.parallel import processes
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.evaluate import Evaluate
+from grpo_jax.run.follower import Follower
 from grpo_jax.run.kinds import make_runner
 from grpo_jax.run.learned import held_out_models
 from grpo_jax.run.notices import notices
@@ -19,7 +20,7 @@ from grpo_jax.run.stage import Runner, Setting, Told
 from grpo_jax.run.stop import is_best, is_over
 from grpo_jax.run.switch import kept_moments, reference_of
 from grpo_jax.run.teller import Teller
-from grpo_jax.run.writer import Follower, Writer
+from grpo_jax.run.writer import Writer
 from grpo_jax.types import Params, TrainState
 
 

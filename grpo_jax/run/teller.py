@@ -8,8 +8,8 @@ from grpo_jax.rewards import LearnedReward
 from grpo_jax.run import console
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.figures import memory_figures
+from grpo_jax.run.follower import AnyWriter
 from grpo_jax.run.stage import Runner, Told
-from grpo_jax.run.writer import AnyWriter
 from grpo_jax.types import TrainState
 
 # Steps between the prompts that are shown with their best and worst answer.

@@ -33,7 +33,7 @@ class Writer:
 
   def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
     """One line: stage, step, then the figures by name; what is not finite is null."""
-    figures = {name: _finite(values[name]) for name in sorted(values)}
+    figures = {name: finite(values[name]) for name in sorted(values)}
     self._write("metrics", {"stage": stage, "step": step} | figures)
     self._events.write(stage, step, figures)
 
@@ -68,41 +68,7 @@ class Writer:
     self._files[name].flush()
 
 
-class Follower:
-  """The writer of a process that is not the first: it remembers the lines, and writes none.
-
-  Arguments and methods as of `Writer`.
-  """
-
-  def __init__(
-    self, workdir: str, stages: list[str], stage: str | None = None, step: int = 0
-  ) -> None:
-    self._workdir, self._place = workdir, (stages, stage, step)
-    path = os.path.join(workdir, "metrics.jsonl")
-    self._metrics = [json.loads(line) for line in _kept(path, *self._place)]
-
-  def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
-    figures = {name: _finite(value) for name, value in values.items()}
-    self._metrics.append({"stage": stage, "step": step} | figures)
-
-  def write_samples(self, stage: str, step: int, records: list[dict[str, Any]]) -> None:
-    pass
-
-  def samples(self, stage: str) -> Iterator[dict[str, Any]]:
-    records = map(json.loads, _kept(os.path.join(self._workdir, "samples.jsonl"), *self._place))
-    yield from (record for record in records if record["stage"] == stage)
-
-  def metrics(self, stage: str) -> Iterator[dict[str, Any]]:
-    yield from (line for line in self._metrics if line["stage"] == stage)
-
-  def close(self) -> None:
-    pass
-
-
-AnyWriter = Writer | Follower
-
-
-def _kept(path: str, stages: list[str], stage: str | None, step: int) -> list[str]:
+def kept_lines(path: str, stages: list[str], stage: str | None, step: int) -> list[str]:
   """The lines up to a checkpoint's place, without a torn last one."""
   last = (stages.index(stage), step) if stage is not None else (-1, 0)
   if not os.path.exists(path):
@@ -123,13 +89,14 @@ def _cut(path: str, stages: list[str], stage: str | None, step: int) -> None:
   """Drops what stands after a checkpoint's place."""
   if not os.path.exists(path):
     return
-  kept, temporary = _kept(path, stages, stage, step), f"{path}.tmp"
+  kept, temporary = kept_lines(path, stages, stage, step), f"{path}.tmp"
   with open(temporary, "w", encoding="utf-8") as file:
     file.writelines(kept)
   os.replace(temporary, path)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+  """The value, or None, which JSON has and NaN not."""
   return float(value) if math.isfinite(value) else None
 
 
@@ -138,4 +105,4 @@ def _plain(value: Any) -> Any:
     return {name: _plain(item) for name, item in value.items()}
   if isinstance(value, list):
     return [_plain(item) for item in value]
-  return _finite(value) if isinstance(value, float) else value
+  return finite(value) if isinstance(value, float) else value

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from grpo_jax import config
-from grpo_jax.parallel import cluster, make_devices, processes
+from grpo_jax.parallel import cluster, make_devices, storage
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.steps.update import init_state
 
@@ -36,7 +36,7 @@ def keep(workdir: str, mode: str) -> None:
     state = devices.replicate(devices.init(_init, params))
   # Of the first start, whatever it is asked for later.
   first = checkpoints.pinned("policy", "grpo", devices.first(state.params))
-  assert processes.fetch(first)["embed"][0, 0] == 0
+  assert storage.fetch(first)["embed"][0, 0] == 0
 
   def step(state, rows):
     slope = jax.grad(lambda params: params["embed"].sum() * rows.mean())(state.params)
@@ -53,7 +53,7 @@ def keep(workdir: str, mode: str) -> None:
     checkpoints.save_best("grpo", devices.first(state.params))
   for like in (params, devices.first(state.params)):
     best = checkpoints.best("grpo", like)
-    assert processes.fetch(best)["embed"][0, 0] == -done - 2
+    assert storage.fetch(best)["embed"][0, 0] == -done - 2
   checkpoints.close()
 
 

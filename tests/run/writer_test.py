@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpo_jax.run.writer import Follower, Writer
+from grpo_jax.run.follower import Follower
+from grpo_jax.run.writer import Writer
 
 _STAGES = ["sft", "grpo"]
 
