@@ -24,6 +24,17 @@ _PROFILE = flags.DEFINE_string(
   "profile", "", "START:STOP: write a profiler trace of these steps into WORKDIR/profile."
 )
 _STAGES = flags.DEFINE_list("stages", [], "Run only these stages, as in sft,grpo.")
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed", False, "One of several processes; Slurm, Open MPI, GKE and TPU pods need no more."
+)
+_ADDRESS = flags.DEFINE_string(
+  "coordinator_address", None, "HOST:PORT of process 0, for --distributed elsewhere."
+)
+_COUNT = flags.DEFINE_integer("process_count", None, "How many processes, for --distributed.")
+_INDEX = flags.DEFINE_integer("process_index", None, "Which one this is, from 0.")
+_HEARTBEAT = flags.DEFINE_integer(
+  "heartbeat_timeout_s", 60, "Seconds after which a silent process counts as lost.", lower_bound=4
+)
 flags.mark_flag_as_required("config")
 
 
@@ -34,6 +45,8 @@ def main(_: list[str]) -> None:
   elif _SHARDING.value:
     launch.print_sharding(_CONFIG.value)
   else:
+    processes = (_ADDRESS.value, _COUNT.value, _INDEX.value)
+    launch.distribute(_DISTRIBUTED.value, *processes, _HEARTBEAT.value)
     launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value)
 
 

@@ -2,12 +2,13 @@
 
 Everything outside sees whole batches [P, ...] and one state. What stands between differs: nothing
 (`single`), a leading device axis on every array (`pmap`), or a mesh over which the compiler splits
-one program (`mesh`).
+one program (`mesh`). With several processes (`processes`) the devices are those of all.
 """
 
 import jax
 
 from grpo_jax.config import ConfigError, Parallel
+from grpo_jax.parallel import processes
 from grpo_jax.parallel.devices import Devices
 from grpo_jax.parallel.mesh import MeshDevices, make_mesh
 from grpo_jax.parallel.rules import table
@@ -32,12 +33,17 @@ def make_devices(config: Parallel) -> AnyDevices:
   """The devices that `config.parallel` asks for.
 
   Raises:
-    ConfigError: a mesh of another number of devices.
+    ConfigError: a mesh of another number of devices; one device for several processes.
   """
   if config.mode == "mesh":
     return MeshDevices(make_mesh(config))
   if config.mode == "pmap":
-    return Devices(jax.local_device_count(), _AXIS)
+    return Devices(jax.local_device_count() * processes.count(), _AXIS)
+  if processes.count() > 1:
+    raise ConfigError(
+      f"config.parallel.mode='single' is one device, and there are {processes.count()} processes:"
+      " 'pmap' or 'mesh'"
+    )
   return ONE_DEVICE
 
 

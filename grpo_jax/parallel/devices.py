@@ -9,13 +9,15 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from grpo_jax.model import Network
+from grpo_jax.parallel import processes, storage
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
   """The devices of a run.
 
-  count: devices that prompts are split over. axis_name: what pure functions reduce over, if at all.
+  count: devices that prompts are split over, of all processes, each of which has its part of the
+    arrays. axis_name: what pure functions reduce over, if at all.
   """
 
   count: int
@@ -38,15 +40,15 @@ class Devices:
   def like(self, tree: Any) -> Any:
     """Shapes and types that a checkpoint is to be read into: one device, whoever wrote it."""
     one = SingleDeviceSharding(jax.local_devices()[0])
-    return jax.tree.map(
-      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), tree
+    return storage.readable(
+      jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), tree)
     )
 
   def replicate(self, tree: Any) -> Any:
     """One copy a device."""
     if self.axis_name is None:
       return jax.device_put(tree)
-    return jax.pmap(lambda _, whole: whole, in_axes=(0, None))(np.arange(self.count), tree)
+    return jax.pmap(lambda _, whole: whole, in_axes=(0, None))(np.arange(self._local), tree)
 
   def first(self, tree: Any) -> Any:
     """One of the equal copies."""
@@ -56,16 +58,24 @@ class Devices:
     """[P, ...] -> what the compiled functions take; P is a multiple of `count`."""
     if self.axis_name is None:
       return tree
-    mesh = Mesh(np.array(jax.local_devices()[: self.count]), (self.axis_name,))
+    mesh = Mesh(np.array(jax.local_devices()[: self._local]), (self.axis_name,))
     parted = NamedSharding(mesh, PartitionSpec(self.axis_name))
 
     def one(leaf: Any) -> jax.Array:
-      return jax.device_put(leaf.reshape(self.count, -1, *leaf.shape[1:]), parted)
+      own = leaf if processes.count() == 1 else leaf[processes.own_rows(len(leaf))]
+      return jax.device_put(own.reshape(self._local, -1, *leaf.shape[1:]), parted)
 
     return jax.tree.map(one, tree)
 
   def join(self, tree: Any) -> Any:
-    """What the compiled functions give -> [P, ...]."""
+    """What the compiled functions give -> [P, ...], all of it in every process."""
     if self.axis_name is None:
       return tree
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
+    if processes.count() > 1:
+      tree = jax.device_get(tree)
+    return processes.gather(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree))
+
+  @property
+  def _local(self) -> int:
+    """Devices of this process."""
+    return self.count // processes.count()

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grpo_jax.config import Term, as_terms
+from grpo_jax.parallel import processes
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
 from grpo_jax.rewards.compose import compose
 from grpo_jax.rewards.resolve import resolve
@@ -54,7 +55,8 @@ def score(
 ) -> Scores:
   """Scores G completions to each of P prompts.
 
-  A reward that raises leaves its answer unscored (NaN), and is logged once.
+  A reward that raises leaves its answer unscored (NaN), and is logged once. Of several processes
+  each scores a part of the prompts, whose texts alone it needs, and all get the whole.
 
   Args:
     rewards: the weight or the Term of each, by its name.
@@ -107,23 +109,32 @@ def _one_reward(
   completions: Sequence[Sequence[str]],
   fields: Sequence[Any],
 ) -> tuple[np.ndarray, int]:
-  raised = 0
   last: BaseException | None = None
-  values = np.full((len(completions), len(completions[0])), np.nan, np.float32)
-  for row, group in enumerate(completions):
-    for column, text in enumerate(group):
-      try:
-        # A copy: what a reward does to the fields must not reach the task.
-        value = reward(prompts[row], text, dict(fields[row]))
-      except (Exception, SystemExit) as error:  # sys.exit() would end the run as if all were well
-        raised, last = raised + 1, error
-        _log_once(name, text)
-        continue
-      values[row, column] = _number(value, name, text)
-  if last is not None and raised == values.size:
-    said = f"{type(last).__name__}: {' '.join(str(last).split())[:200]}"
-    raise RuntimeError(f"reward {name!r} raised on all {raised} answers: {said}") from last
-  return values, raised
+
+  def scored(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """The values of these prompts' answers, and at which the reward raised."""
+    nonlocal last
+    groups = completions[rows]
+    values = np.full((len(groups), len(completions[0])), np.nan, np.float32)
+    raised = np.zeros(values.shape, bool)
+    for row, group in enumerate(groups):
+      for column, text in enumerate(group):
+        at = rows.start + row
+        try:
+          # A copy: what a reward does to the fields must not reach the task.
+          value = reward(prompts[at], text, dict(fields[at]))
+        except (Exception, SystemExit) as error:  # sys.exit() would end the run as if all were well
+          raised[row, column], last = True, error
+          _log_once(name, text)
+          continue
+        values[row, column] = _number(value, name, text)
+    return values, raised
+
+  values, raised = processes.shared(scored, len(completions))
+  if raised.all():
+    said = f"{type(last).__name__}: {' '.join(str(last).split())[:200]}" if last else "elsewhere"
+    raise RuntimeError(f"reward {name!r} raised on all {raised.size} answers: {said}") from last
+  return values, int(raised.sum())
 
 
 def _number(value: Any, name: str, text: str) -> float:

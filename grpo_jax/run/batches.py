@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from grpo_jax.config import ConfigError
+from grpo_jax.parallel import processes
 from grpo_jax.tasks import Example, Pair
 from grpo_jax.types import Prompts
 from grpo_jax.weights.tokenizer import Tokenizer
@@ -91,6 +92,18 @@ def _answer_batch(
       tokens[row, column, : len(ids)] = ids
       mask[row, column, : len(ids)] = True
   return tokens, mask
+
+
+def own_texts(tokenizer: Tokenizer, tokens: np.ndarray, mask: np.ndarray) -> list[list[str]]:
+  """As `answer_texts`, with empty texts for prompts that another process scores.
+
+  Process 0, which writes them down, has all.
+  """
+  P, G, _ = tokens.shape
+  rows = processes.own_rows(P) if processes.index() else slice(0, P)
+  texts = [[""] * G for _ in range(P)]
+  texts[rows] = answer_texts(tokenizer, tokens[rows], mask[rows])
+  return texts
 
 
 def answer_texts(tokenizer: Tokenizer, tokens: np.ndarray, mask: np.ndarray) -> list[list[str]]:

@@ -16,7 +16,7 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 from grpo_jax.config import Checkpoint
-from grpo_jax.parallel import ONE_DEVICE
+from grpo_jax.parallel import ONE_DEVICE, processes, storage
 from grpo_jax.types import Params, TrainState
 
 
@@ -34,7 +34,8 @@ class _LastOfEach(PreservationPolicy):
 class Checkpointer:
   """Saves and restores the state of a run under WORKDIR/checkpoints.
 
-  A checkpoint's number counts the steps of all stages.
+  A checkpoint's number counts the steps of all stages. All processes call it alike: each writes its
+  part of what is split, and the first what all have.
 
   Args:
     workdir: the run folder.
@@ -60,7 +61,8 @@ class Checkpointer:
     """Starts a save and returns; raises if the save before it failed."""
     self._manager.check_for_errors()
     metrics = None if accuracy is None else {"accuracy": accuracy}
-    self._manager.save(number, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+    args = ocp.args.StandardSave(storage.storable(state))
+    self._manager.save(number, args=args, metrics=metrics, force=True)
 
   def latest(self) -> int | None:
     """The number of the newest complete checkpoint."""
@@ -86,30 +88,35 @@ class Checkpointer:
     """
     path = os.path.join(self._workdir, what, stage)
     with ocp.StandardCheckpointer() as checkpointer:
-      if os.path.exists(path):
-        return checkpointer.restore(path, jax.tree.map(ocp.utils.to_shape_dtype_struct, params))
-      checkpointer.save(path, params)
+      if self.is_pinned(what, stage):
+        return checkpointer.restore(path, _target(params))
+      checkpointer.save(path, storage.storable(params))
     return jax.tree.map(lambda leaf: leaf.copy(), params)
 
   def is_pinned(self, what: str, stage: str) -> bool:
     """Whether there is WORKDIR/what/stage."""
-    return os.path.exists(os.path.join(self._workdir, what, stage))
+    return processes.decided(os.path.exists(os.path.join(self._workdir, what, stage)))
 
   def save_best(self, stage: str, params: Params) -> None:
     """Keeps what a stage trains as it was at its best evaluation so far, in WORKDIR/best/stage."""
     with ocp.StandardCheckpointer() as checkpointer:
-      checkpointer.save(os.path.join(self._workdir, "best", stage), params, force=True)
+      path = os.path.join(self._workdir, "best", stage)
+      checkpointer.save(path, storage.storable(params), force=True)
 
   def best(self, stage: str, like: Params) -> Params | None:
     """What `save_best` has kept last; None where no evaluation has given a number."""
     if not self.is_pinned("best", stage):
       return None
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     with ocp.StandardCheckpointer() as checkpointer:
-      return checkpointer.restore(os.path.join(self._workdir, "best", stage), target)
+      return checkpointer.restore(os.path.join(self._workdir, "best", stage), _target(like))
 
   def close(self) -> None:
     """Waits for the last save, and raises if it failed: no run ends well without it."""
     self._manager.wait_until_finished()
     self._manager.check_for_errors()
     self._manager.close()
+
+
+def _target(like: Params) -> Params:
+  """As what parameters are read: with the shapes, types and places of these."""
+  return storage.readable(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))

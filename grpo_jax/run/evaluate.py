@@ -9,7 +9,7 @@ from grpo_jax.model import Network
 from grpo_jax.parallel import AnyDevices
 from grpo_jax.rewards import LearnedReward, is_learned, score
 from grpo_jax.rollout import make_rollout
-from grpo_jax.run.batches import answer_texts, prompt_batch
+from grpo_jax.run.batches import own_texts, prompt_batch
 from grpo_jax.run.keys import prompt_keys, seeded
 from grpo_jax.tasks import Example
 from grpo_jax.types import Params
@@ -59,16 +59,18 @@ def make_evaluate(
   fields = [example.fields for example in examples]
 
   def evaluate(params: Params, models: Mapping[str, LearnedReward]) -> dict[str, float]:
-    texts, lengths, finished = [], [], []
+    lengths, finished = [], []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     learned: dict[str, list[float]] = {name: [] for name in models}
     for part, prompts in zip(parts, batches, strict=True):
       answers = devices.join(greedy(params, devices.split(prompts), devices.split(keys)))
       for name, model in models.items():
         learned[name] += model(answers)[: len(part), 0].tolist()
       tokens, mask = np.asarray(answers.tokens), np.asarray(answers.mask)
-      texts += answer_texts(tokenizer, tokens[: len(part)], mask[: len(part)])
+      found.append((tokens[: len(part)], mask[: len(part)]))
       lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
       finished += np.asarray(answers.finished)[: len(part), 0].tolist()
+    texts = own_texts(tokenizer, *map(np.concatenate, zip(*found, strict=True)))
     scores = score({config.reward: 1.0}, questions, texts, fields).total
     ruled = [name for name in config.scores if not is_learned(name)]
     means = {name: _mean(score({name: 1.0}, questions, texts, fields).total) for name in ruled}

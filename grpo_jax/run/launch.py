@@ -46,6 +46,25 @@ def train(
     _stop(f"stopped; the same command resumes {workdir} from its newest checkpoint", code=130)
 
 
+def distribute(
+  wanted: bool,
+  address: str | None,
+  count: int | None,
+  index: int | None,
+  heartbeat_timeout_s: int,
+) -> None:
+  """Joins the other processes, where there are any; arguments as of `parallel.cluster.start`."""
+  if not wanted:
+    given = {"coordinator_address": address, "process_count": count, "process_index": index}
+    for name, value in given.items():
+      if value is not None:
+        _stop(f"--{name}={value} is of --distributed")
+    return
+  from grpo_jax.parallel import cluster
+
+  _in_one_line(lambda: cluster.start(address, count, index, heartbeat_timeout_s))
+
+
 def export(experiment: Experiment, workdir: str, out: str, number: int | None) -> None:
   """Writes a checkpoint of a run as a model folder."""
   from grpo_jax.run.export import export

@@ -13,7 +13,7 @@ from grpo_jax.config import GRPO
 from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_schedule
-from grpo_jax.parallel import AnyDevices
+from grpo_jax.parallel import AnyDevices, storage
 from grpo_jax.run.answers import Answers
 from grpo_jax.run.stage import Setting
 from grpo_jax.steps import StepFn, make_grpo_step
@@ -73,7 +73,7 @@ def _kept(devices: AnyDevices, stage: GRPO, reference: Params) -> Callable[[], P
   """The reference as a pass needs it, kept where and as the stage says."""
   short = jax.tree.map(lambda leaf: leaf.astype(stage.reference_dtype), reference)
   if stage.reference_place == "host":
-    waiting = jax.device_get(short)
+    waiting = storage.fetch(short)
     return lambda: devices.replicate(waiting)
   ready = devices.replicate(short)
   return lambda: ready

@@ -8,7 +8,7 @@ from typing import Any
 
 from grpo_jax import tasks
 from grpo_jax.config import Experiment, Stage, check, freeze
-from grpo_jax.parallel import make_devices
+from grpo_jax.parallel import make_devices, parting, processes
 from grpo_jax.run import console
 from grpo_jax.run.checks import (
   check_batches,
@@ -45,6 +45,8 @@ def run(
     profile: "START:STOP", the steps to write a profiler trace of; empty for none.
     stages: names of those to run, in the experiment's order; empty for all.
 
+  Of several processes all call it alike; the first says and writes what there is.
+
   Returns:
     accuracy/before and accuracy/after, of the first policy and of the last; empty where none has
     been evaluated, as by a reward model alone.
@@ -53,18 +55,21 @@ def run(
     ConfigError: one line on what cannot be run, before anything is compiled.
     RuntimeError: nothing can be learned: no answer can be scored, or gradients are not finite.
   """
-  check(experiment)
-  check_chosen(experiment, stages)
-  trace = Profile(profile, experiment, workdir)
-  # What is cheap to refuse comes first: data and rewards before the model.
-  task = tasks.build(experiment.task)
-  examples = task.held_out(experiment.evaluation.problems)
-  check_rewards(experiment)
-  check_texts(experiment)
-  check_stages(experiment)
-  with claim(workdir, experiment):
+  say = say if processes.index() == 0 else _unheard
+  with processes.together():
+    check(experiment)
+    check_chosen(experiment, stages)
+    trace = Profile(profile, experiment, workdir)
+    # What is cheap to refuse comes first: data and rewards before the model.
+    task = tasks.build(experiment.task)
+    examples = task.held_out(experiment.evaluation.problems)
+    check_rewards(experiment)
+    check_texts(experiment)
+    check_stages(experiment)
+  with claim(workdir, experiment), parting.guard():
     freeze(experiment)
-    policy = load_policy(experiment)
+    with processes.together():
+      policy = load_policy(experiment)
     check_context(experiment, policy.network.architecture.context_length)
     devices = make_devices(experiment.parallel)
     check_batches(experiment, devices)
@@ -73,16 +78,26 @@ def run(
     evaluate = make_evaluate(experiment.evaluation, network, policy.tokenizer, examples, devices)
     course = Stages(setting, evaluate, say, trace)
     try:
-      course.run(policy.params, stages or list(experiment.stages))
+      with parting.guard():  # before files are closed, for which all wait
+        course.run(policy.params, stages or list(experiment.stages))
     finally:
       course.close()
+    processes.agree(True)  # that all files are there
   return _finish(experiment, workdir, say)
+
+
+def _unheard(line: str) -> None:
+  """For all processes but the first."""
 
 
 def _finish(experiment: Experiment, workdir: str, say: Callable[[str], None]) -> dict[str, float]:
   """Draws the curve, and says how it went and what to type next."""
   metrics = os.path.join(workdir, "metrics.jsonl")
   evaluations = going_on(experiment.stages, _lines(metrics))
+  ends = [evaluations[at]["eval/accuracy"] for at in (0, -1)] if evaluations else None
+  found = {} if ends is None else {"accuracy/before": ends[0], "accuracy/after": ends[1]}
+  if processes.index():
+    return found
   picture: str | None = os.path.join(workdir, "learning_curve.png")
   try:
     learning_curve(metrics, str(picture))
@@ -91,9 +106,8 @@ def _finish(experiment: Experiment, workdir: str, say: Callable[[str], None]) ->
     picture = None
   if len(experiment.stages) > 1 and evaluations:
     say(console.stage_table(evaluations, experiment.evaluation.scores))
-  ends = [evaluations[at]["eval/accuracy"] for at in (0, -1)] if evaluations else None
   say(console.closing(workdir, ends, picture))
-  return {} if ends is None else {"accuracy/before": ends[0], "accuracy/after": ends[1]}
+  return found
 
 
 def going_on(

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from grpo_jax.config import ConfigError, Experiment
+from grpo_jax.parallel import processes
 
 
 class Profile:
@@ -22,7 +23,9 @@ class Profile:
 
   def before(self, done: int, after: int) -> None:
     """To be called before steps, with the number of steps that are done, and will be after."""
-    if not self._open and done < self._stop and after > self._start:
+    # Of several processes the first tells of itself.
+    first = processes.index() == 0
+    if first and not self._open and done < self._stop and after > self._start:
       jax.profiler.start_trace(self.folder)
       self._open = True
 

@@ -1,5 +1,6 @@
 """The run folder: one run at a time, one config, written down with what it ran on."""
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -12,11 +13,19 @@ from typing import Any
 import jax
 
 from grpo_jax.config import ConfigError, Experiment
+from grpo_jax.parallel import processes
 
 _PACKAGES = ("grpo_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def claim(workdir: str, experiment: Experiment) -> Any:
+  """Claims the folder for all processes of a run, as its first one finds it; as `_claim`."""
+  processes.check_same(repr(experiment), "config")
+  with processes.together():
+    return _claim(workdir, experiment) if processes.index() == 0 else contextlib.nullcontext()
+
+
+def _claim(workdir: str, experiment: Experiment) -> Any:
   """Makes the folder, locks it, and writes config.json or compares with the one there.
 
   Returns:

@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import RewardModel
 from grpo_jax.optimizer import make_optimizer, make_schedule
+from grpo_jax.parallel import processes, storage
 from grpo_jax.run.batches import pair_batch
 from grpo_jax.run.judge import judged
 from grpo_jax.run.pairs import held_out_pairs, training_pairs
@@ -115,12 +116,14 @@ def save(path: str, params: Params, scores: np.ndarray, bound: dict[str, Any]) -
 
   PATH.json beside it holds its `identity`.
   """
-  if os.path.exists(path):  # a resumed run whose stage was over
+  if processes.decided(os.path.exists(path)):  # a resumed run whose stage was over
     return
-  os.makedirs(os.path.dirname(path), exist_ok=True)
-  with open(f"{path}.json", "w", encoding="utf-8") as file:
-    json.dump(bound, file)
+  if processes.index() == 0:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.json", "w", encoding="utf-8") as file:
+      json.dump(bound, file)
   std = float(scores.std())
   scale = {"mean": np.float32(scores.mean()), "std": np.float32(std if std > 0 else 1)}
   with ocp.StandardCheckpointer() as checkpointer:
-    checkpointer.save(os.path.abspath(path), {"params": params, "scale": scale})
+    saved = storage.storable({"params": params, "scale": scale})
+    checkpointer.save(os.path.abspath(path), saved)

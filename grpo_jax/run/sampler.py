@@ -11,7 +11,7 @@ from grpo_jax.config import GRPO
 from grpo_jax.rewards import ArrayReward, Solutions, is_learned, resolve, score
 from grpo_jax.rollout import RolloutFn, make_rollout
 from grpo_jax.run.answers import Answers
-from grpo_jax.run.batches import answer_texts, prompt_batch, solution_batch
+from grpo_jax.run.batches import own_texts, prompt_batch, solution_batch
 from grpo_jax.run.keys import prompt_keys, seeded
 from grpo_jax.run.learned import make_learned_reward
 from grpo_jax.run.stage import Setting
@@ -76,7 +76,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
     answered = compiled(params, devices.split(prompts), devices.split(keys))
     result = jax.device_get(devices.join(answered))
     times.append(time.monotonic())
-    texts = answer_texts(setting.tokenizer, result.tokens, result.mask)
+    texts = own_texts(setting.tokenizer, result.tokens, result.mask)
     asked = examples[rows]
     arrays = (result, solutions(setting, stage, asked) if reads_solutions(stage) else None)
     fields = [example.fields for example in asked]

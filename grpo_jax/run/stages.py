@@ -10,8 +10,10 @@ import jax
 
 from grpo_jax import tasks
 from grpo_jax.config import GRPO, ConfigError, Experiment, Stage
+from grpo_jax.parallel import processes
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.evaluate import Evaluate
+from grpo_jax.run.follower import Follower
 from grpo_jax.run.kinds import make_runner
 from grpo_jax.run.learned import held_out_models
 from grpo_jax.run.notices import notices
@@ -37,7 +39,8 @@ class Stages:
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)
     stage, step = position(self.config, self.done)
-    self.writer = Writer(workdir, names, names[stage] if self.done else None, step)
+    make = Follower if processes.index() else Writer
+    self.writer = make(workdir, names, names[stage] if self.done else None, step)
     self.teller = Teller(self.config.stages, self.writer, evaluate, say)
     self.last: TrainState | None = None  # the state that the stage before ended with
 

@@ -8,8 +8,8 @@ from grpo_jax.rewards import LearnedReward
 from grpo_jax.run import console
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.figures import memory_figures
+from grpo_jax.run.follower import AnyWriter
 from grpo_jax.run.stage import Runner, Told
-from grpo_jax.run.writer import Writer
 from grpo_jax.types import TrainState
 
 # Steps between the prompts that are shown with their best and worst answer.
@@ -22,7 +22,11 @@ class Teller:
   """Takes what there is to tell to the files of a run and to a person."""
 
   def __init__(
-    self, stages: dict[str, Stage], writer: Writer, evaluate: Evaluate, say: Callable[[str], None]
+    self,
+    stages: dict[str, Stage],
+    writer: AnyWriter,
+    evaluate: Evaluate,
+    say: Callable[[str], None],
   ):
     self._stages, self._writer, self._evaluate, self._say = stages, writer, evaluate, say
     self._bad = 0  # steps in a row whose gradient was not finite

@@ -24,18 +24,16 @@ class Writer:
   def __init__(
     self, workdir: str, stages: list[str], stage: str | None = None, step: int = 0
   ) -> None:
-    self._stages = stages
-    last = (stages.index(stage), step) if stage is not None else (-1, 0)
     self._files = {}
     for name in ("metrics", "samples"):
       path = os.path.join(workdir, f"{name}.jsonl")
-      self._cut(path, last)
+      _cut(path, stages, stage, step)
       self._files[name] = open(path, "a", encoding="utf-8")  # noqa: SIM115, open for the run
     self._events = Events(os.path.join(workdir, "tensorboard"), stages, stage, step)
 
   def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
     """One line: stage, step, then the figures by name; what is not finite is null."""
-    figures = {name: _finite(values[name]) for name in sorted(values)}
+    figures = {name: finite(values[name]) for name in sorted(values)}
     self._write("metrics", {"stage": stage, "step": step} | figures)
     self._events.write(stage, step, figures)
 
@@ -69,26 +67,36 @@ class Writer:
     self._files[name].write(json.dumps(_plain(line), allow_nan=False) + "\n")
     self._files[name].flush()
 
-  def _cut(self, path: str, last: tuple[int, int]) -> None:
-    """Drops what stands after `last`, and a torn last line."""
-    if not os.path.exists(path):
-      return
-    kept = []
-    with open(path, encoding="utf-8", errors="replace") as file:
-      for line in file:
-        try:
-          record = json.loads(line)
-        except ValueError:
-          break  # torn by a kill: nothing after it can be trusted
-        if (self._stages.index(record["stage"]), record["step"]) <= last:
-          kept.append(line.rstrip("\n") + "\n")  # a kill can take the newline alone
-    temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-      file.writelines(kept)
-    os.replace(temporary, path)
+
+def kept_lines(path: str, stages: list[str], stage: str | None, step: int) -> list[str]:
+  """The lines up to a checkpoint's place, without a torn last one."""
+  last = (stages.index(stage), step) if stage is not None else (-1, 0)
+  if not os.path.exists(path):
+    return []
+  kept = []
+  with open(path, encoding="utf-8", errors="replace") as file:
+    for line in file:
+      try:
+        record = json.loads(line)
+      except ValueError:
+        break  # torn by a kill: nothing after it can be trusted
+      if (stages.index(record["stage"]), record["step"]) <= last:
+        kept.append(line.rstrip("\n") + "\n")  # a kill can take the newline alone
+  return kept
 
 
-def _finite(value: float) -> float | None:
+def _cut(path: str, stages: list[str], stage: str | None, step: int) -> None:
+  """Drops what stands after a checkpoint's place."""
+  if not os.path.exists(path):
+    return
+  kept, temporary = kept_lines(path, stages, stage, step), f"{path}.tmp"
+  with open(temporary, "w", encoding="utf-8") as file:
+    file.writelines(kept)
+  os.replace(temporary, path)
+
+
+def finite(value: float) -> float | None:
+  """The value, or None, which JSON has and NaN not."""
   return float(value) if math.isfinite(value) else None
 
 
@@ -97,4 +105,4 @@ def _plain(value: Any) -> Any:
     return {name: _plain(item) for name, item in value.items()}
   if isinstance(value, list):
     return [_plain(item) for item in value]
-  return _finite(value) if isinstance(value, float) else value
+  return finite(value) if isinstance(value, float) else value

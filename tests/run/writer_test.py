@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpo_jax.run.follower import Follower
 from grpo_jax.run.writer import Writer
 
 _STAGES = ["sft", "grpo"]
@@ -80,6 +81,25 @@ def test_a_resume_cuts_both_files_behind_the_checkpoint(tmp_path, stage, step, k
   Writer(str(tmp_path), _STAGES, stage, step).close()
   assert _places(tmp_path) == kept
   assert _places(tmp_path, "samples") == [place for place in kept for _ in range(2)]
+
+
+@pytest.mark.parametrize(("stage", "step"), [("grpo", 2), ("sft", 1), (None, 0)])
+def test_a_process_that_writes_nothing_remembers_the_same_lines(tmp_path, stage, step):
+  """Of what was there, whoever is first to look, and of what comes."""
+  _interrupted(tmp_path)
+  early = Follower(str(tmp_path), _STAGES, stage, step)
+  writer = Writer(str(tmp_path), _STAGES, stage, step)
+  late = Follower(str(tmp_path), _STAGES, stage, step)
+  for each in (early, writer, late):
+    each.write_metrics("grpo", 3, {"loss": math.nan, "a": 1.0})
+  for name in _STAGES:
+    lines = list(writer.metrics(name))
+    assert list(early.metrics(name)) == list(late.metrics(name)) == lines
+    assert list(late.samples(name)) == list(writer.samples(name))
+  assert len(list(writer.metrics("grpo"))) > 0
+  late.write_samples("grpo", 3, [{"prompt": "a"}])
+  late.close()
+  assert len(list(writer.samples("grpo"))) == len(list(late.samples("grpo")))
 
 
 @pytest.mark.parametrize("torn", [1, 5, 20])

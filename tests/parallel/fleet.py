@@ -1,0 +1,64 @@
+"""Several processes of one run on this machine, as a person would start them on several."""
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+  """How a process has ended."""
+
+  code: int
+  out: str
+  err: str
+
+
+def start(module: str, arguments: list[str], devices: int) -> subprocess.Popen:
+  """One process, with as many devices that are not there."""
+  flags = f"--xla_force_host_platform_device_count={devices}"
+  # Programs are many and tiny: to compile them costs more than to run them.
+  own = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+  return subprocess.Popen(
+    [sys.executable, "-m", module, *arguments],
+    cwd=_ROOT,
+    env=os.environ | own,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def train(workdir, count: int, *flags: str, devices: int) -> list[subprocess.Popen]:
+  """The processes of `experiments.train` with `devices` each; one is started without ceremony."""
+  arguments = [f"--config={os.path.join('tests', 'run', 'short.py')}", f"--workdir={workdir}"]
+  arguments += flags
+  if count == 1:
+    return [start("experiments.train", arguments, devices)]
+  arguments += ["--distributed", f"--coordinator_address=127.0.0.1:{free_port()}"]
+  arguments += [f"--process_count={count}"]
+  return [
+    start("experiments.train", [*arguments, f"--process_index={index}"], devices)
+    for index in range(count)
+  ]
+
+
+def ended(started: list[subprocess.Popen], seconds: float = 300) -> list[Ended]:
+  """Waits for all; those that take too long are killed, and fail the test."""
+  try:
+    texts = [process.communicate(timeout=seconds) for process in started]
+  finally:
+    for process in started:
+      process.kill()
+  return [Ended(process.returncode, *text) for process, text in zip(started, texts, strict=True)]
+
+
+def free_port() -> int:
+  """A port of this machine alone that nobody listens on."""
+  with socket.socket() as found:
+    found.bind(("127.0.0.1", 0))
+    return found.getsockname()[1]
