@@ -86,9 +86,7 @@ def load(path: str, name: str, setting: Setting) -> tuple[Params, float, float]:
       raise ConfigError(
         f"reward {name!r}: {path} holds no reward model with the decoder of this experiment"
       )
-    found = checkpointer.restore(
-      os.path.abspath(path), storage.readable(setting.devices.like(like))
-    )
+    found = checkpointer.restore(os.path.abspath(path), setting.devices.like(like))
   return found["params"], float(found["scale"]["mean"]), float(found["scale"]["std"])
 
 
