@@ -2,7 +2,8 @@
 
 python -m benchmarks.growth [--device=v5p] [--model=qwen2.5-7b] [--at=64]
 
-Every point is the fastest mesh that fits, with as few micro-batches as fit. Writes
+Every point is the fastest mesh that fits, with as few micro-batches as fit; answers may be longer
+than the context that the model was trained with. Writes
 runs/growth/growth.png and prints the tables, each with where it stops scaling and why.
 """
 

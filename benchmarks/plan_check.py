@@ -2,16 +2,16 @@
 
 python -m benchmarks.plan_check [--cases=smollm2,wide]
 
-Each case is trained for a few steps by a command of its own, whose peak resident memory is compared
-with what `experiments.plan` and its `--compile` say beforehand. Prints a table.
+Each case is trained for a few steps by a command of its own in runs/plan_check/CASE, whose peak
+resident memory is compared with what `experiments.plan` and its `--compile` say; runs that are
+complete are not run again. Prints a table.
 """
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 
+from benchmarks import runs
 from grpo_jax import config
 from grpo_jax.run.planning import report
 
@@ -68,14 +68,9 @@ def get_config(name: str = "wide") -> config.Experiment:
 
 def measured(name: str) -> float:
   """GB, the most that the run had before it wrote its checkpoint."""
-  workdir = os.path.join(_ROOT, name)
-  shutil.rmtree(workdir, ignore_errors=True)
-  command = [sys.executable, "-m", "experiments.train", f"--workdir={workdir}"]
-  command.append(f"--config={os.path.join('benchmarks', 'plan_check.py')}:{name}")
-  subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-  with open(os.path.join(workdir, "metrics.jsonl"), encoding="utf-8") as file:
-    lines = [json.loads(line) for line in file]
-  return max(line["memory/peak_gb"] for line in lines if "memory/peak_gb" in line)
+  folder = os.path.join(_ROOT, name)
+  runs.train(os.path.join("benchmarks", "plan_check.py"), name, folder, one_core=False)
+  return max(line["memory/peak_gb"] for line in runs.lines(folder) if "memory/peak_gb" in line)
 
 
 def planned(name: str) -> tuple[float, float]:

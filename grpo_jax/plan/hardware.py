@@ -45,7 +45,9 @@ class Device:
     return 0.92 * self.memory
 
 
-def _tpu(name, tflops, gib, gb_per_s, link, chips, axes) -> Device:
+def _tpu(
+  name: str, tflops: float, gib: float, gb_per_s: float, link: float, chips: int, axes: int
+) -> Device:
   return Device(
     name,
     flops=tflops * 1e12,
@@ -60,7 +62,16 @@ def _tpu(name, tflops, gib, gb_per_s, link, chips, axes) -> Device:
   )
 
 
-def _gpu(name, tflops, gb, gb_per_s, link, group, network, source) -> Device:
+def _gpu(
+  name: str,
+  tflops: float,
+  gb: float,
+  gb_per_s: float,
+  link: float,
+  group: int,
+  network: float,
+  source: str,
+) -> Device:
   return Device(
     name,
     flops=tflops * 1e12,

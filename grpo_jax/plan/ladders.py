@@ -16,6 +16,8 @@ def ladders(experiment: Experiment, request: Request) -> Iterator[Ladder]:
   model = experiment.model
   if not model.remat:
     yield [{"model.remat": True}]
+  if model.unroll != 1:
+    yield [{"model.unroll": 1}]
   judged = min(experiment.evaluation.batch_size, experiment.evaluation.problems)
   yield [{"evaluation.batch_size": n} for n in _halves(judged, least=1)]
   for name, stage in experiment.stages.items():

@@ -46,7 +46,8 @@ def _planned(
   experiment: Experiment, request: Request, topology: Topology, laid_out: Parallel
 ) -> tuple[Experiment, Plan] | None:
   """With as few micro-batches as fit, or as many as divide the prompts; None where none does."""
-  last, micro_batches = None, 1
+  last: tuple[Experiment, Plan] | None = None
+  micro_batches = 1
   while True:
     changed = copy.copy(experiment)
     object.__setattr__(changed, "parallel", laid_out)

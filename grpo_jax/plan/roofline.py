@@ -20,6 +20,8 @@ SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LATENCY = 3e-6
 # Reads of gradient, moments and parameters, writes of the last three; float32.
 _ADAMW = 28
+# A float32 score is written and read by the softmax, and its exponential too.
+_SCORE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,19 +103,21 @@ def _read(name: str, a: Architecture, own: Work, how: How, split: Split) -> floa
   weights = 4.0 * a.layers * layer_products(a) / split.tensor
   if name == "decode":
     return own.decoded * _decode_read(a, own, how, split)
-  tokens = own.P * (own.S if name == "prefill" else own.tokens)
-  once = _layer_traffic(a, how, split) * tokens
+  if name == "prefill":
+    own = dataclasses.replace(own, G=0)
+  once = own.P * own.tokens * _layer_traffic(a, how, split)
+  scores = _SCORE * own.P * own.pairs * a.layers * a.heads / split.tensor
   logits = 0.0
   if name in ("old", "reference", "update"):
     logits = 8.0 * own.P * own.headed * a.vocab_size / split.tensor  # written, read
   if name != "update":
-    return weights * (own.parts if name != "prefill" else 1) + once + logits
+    return weights * (own.parts if name != "prefill" else 1) + once + scores + logits
   epochs, decoders = own.updates / own.minibatches, 1 + (own.critic == "separate")
   passes = 4 if how.remat else 3
   # A micro-batch reads the weights in each pass, and adds to their gradient.
   read = own.parts * (weights * passes + 8.0 * parameters(a) / split.tensor)
   adamw = own.minibatches * _ADAMW * parameters(a) / split.weights
-  return epochs * (decoders * (read + passes * once + adamw) + 4 * logits)
+  return epochs * (decoders * (read + passes * once + 5 * scores + adamw) + 4 * logits)
 
 
 def _decode_read(a: Architecture, own: Work, how: How, split: Split) -> float:

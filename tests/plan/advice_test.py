@@ -23,6 +23,7 @@ def _asked(topology, model):
     ("h100", "qwen2.5-1.5b", {}),
     ("h100", "qwen2.5-0.5b", {"remat": False, "logprob_chunk": 65536}),
     ("l4", "qwen2.5-0.5b", {"dtype": "bfloat16"}),
+    ("h100", "qwen2.5-0.5b", {"dtype": "bfloat16", "unroll": 0}),
     ("v5p:2x2x1", "qwen2.5-7b", {"dtype": "bfloat16"}),
     ("v5p:4x4x4", "llama3-70b", {"dtype": "bfloat16"}),
   ],

@@ -74,3 +74,12 @@ def test_fewer_prompts_than_parts_leave_devices_idle():
 def test_key_heads_that_do_not_divide_stay_whole():
   assert kv_heads(SMALL, Split(tensor=2)) == 1
   assert kv_heads(SMALL, Split(tensor=4)) == SMALL.kv_heads
+
+
+def test_scores_of_long_answers_are_read_too():
+  # 5 passes x 16 bytes of each; beside them the same tokens read as much.
+  more = dataclasses.replace(_WORK, G=1, fed=8 * 255)
+  scores = 16 * 8 * _MODEL.layers * _MODEL.heads * (more.pairs - _WORK.pairs)
+  device = parse_topology("v5p").device
+  found = [_phases(work=work)["update"].memory for work in (_WORK, more)]
+  assert found[1] - found[0] == pytest.approx(5 * scores / (0.8 * device.bandwidth))
