@@ -105,8 +105,8 @@ def compile_ahead(
   """
   started = time.monotonic()
   arguments = (_like(devices, whole, False), *(_like(devices, part, True) for part in parts))
-  program = devices.compile(function, donate=donate).lower(*arguments).compile()
-  return Ahead(program, time.monotonic() - started)
+  compiled: Any = devices.compile(function, donate=donate)
+  return Ahead(compiled.lower(*arguments).compile(), time.monotonic() - started)
 
 
 def _like(devices: MeshDevices | AbsentDevices, tree: Any, parted: bool) -> Any:
