@@ -106,8 +106,7 @@ def compile_ahead(
   started = time.monotonic()
   arguments = (_like(devices, whole, False), *(_like(devices, part, True) for part in parts))
   compiled: Any = devices.compile(function, donate=donate)
-  program = compiled.lower(*arguments).compile()
-  return Ahead(program, time.monotonic() - started)
+  return Ahead(compiled.lower(*arguments).compile(), time.monotonic() - started)
 
 
 def _like(devices: MeshDevices | AbsentDevices, tree: Any, parted: bool) -> Any:

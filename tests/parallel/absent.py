@@ -149,7 +149,7 @@ def tossed() -> None:
   grid = Mesh(np.array(topology("v5e:2x4")).reshape(2, 4), ("a", "b"))
 
   def toss(x: jax.Array) -> jax.Array:
-    for parts in ((None, None, ("b", "a")), (None, "a", "b")):
+    for parts in ((None, None, ("b", "a")), (None, "a", None)):
       x = jnp.sin(jax.lax.with_sharding_constraint(x, NamedSharding(grid, PartitionSpec(*parts))))
     return x
 
