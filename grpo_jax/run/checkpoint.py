@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
@@ -52,7 +53,11 @@ class Checkpointer:
 
   def saved(self, number: int) -> dict[str, Any]:
     """Checkpoint `number` as nested dicts of NumPy arrays, whatever kind of stage it is of."""
-    return self._manager.restore(number, args=ocp.args.StandardRestore())
+    path = self._manager.directory / str(number) / "default"
+    saved = dict(ocp.StandardCheckpointHandler().metadata(path))
+    # Named as NumPy, for the devices that they were on may not be here.
+    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
+    return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
   def pinned(self, what: str, stage: str, params: Params) -> Params:
     """`params` as they were when `stage` first asked for them, in WORKDIR/what/stage.
