@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import (
   AnyPreservationPolicy,
@@ -16,7 +17,7 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 from grpo_jax.config import Checkpoint
-from grpo_jax.parallel import ONE_DEVICE, processes, storage
+from grpo_jax.parallel import processes, storage
 from grpo_jax.types import Params, TrainState
 
 
@@ -77,8 +78,10 @@ class Checkpointer:
     return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
   def saved(self, number: int) -> dict[str, Any]:
-    """Checkpoint `number` as nested dicts of arrays on one device, whoever wrote it on how many."""
-    like = ONE_DEVICE.like(self._manager.item_metadata(number).tree)
+    """Checkpoint `number` as nested dicts of NumPy arrays, whatever kind of stage it is of."""
+    saved = self._manager.item_metadata(number).tree
+    # Named as NumPy, for the devices that they were on may not be here.
+    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
     return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
   def pinned(self, what: str, stage: str, params: Params) -> Params:

@@ -6,10 +6,12 @@ import os
 import signal
 import time
 
+import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
+from grpo_jax import config
+from grpo_jax.run.checkpoint import Checkpointer
 from tests.parallel import fleet
 
 _SHORT = (
@@ -60,16 +62,10 @@ def _assert_same_run(left, right):
 
 
 def _parameters(workdir):
-  with ocp.CheckpointManager(workdir / "checkpoints") as manager:
-    state = manager.restore(manager.latest_step(), args=ocp.args.StandardRestore())
-  leaves = [state["params"]]
-  while any(isinstance(leaf, dict) for leaf in leaves):
-    leaves = [
-      below
-      for leaf in leaves
-      for below in ([leaf[k] for k in sorted(leaf)] if isinstance(leaf, dict) else [leaf])
-    ]
-  return np.concatenate([np.ravel(leaf) for leaf in leaves])
+  checkpoints = Checkpointer(str(workdir), config.Checkpoint())
+  saved = checkpoints.saved(checkpoints.latest())
+  checkpoints.close()
+  return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(saved["params"])])
 
 
 def _wait_for(workdir, stage, step, started, seconds=200):
