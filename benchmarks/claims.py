@@ -21,6 +21,7 @@ _SEEDS = flags.DEFINE_integer("seeds", 2, "Runs of each algorithm and size.", lo
 _BATCHES = flags.DEFINE_integer("batches", 32, "Batches of each gradient estimate.", lower_bound=2)
 _CHOSEN = flags.DEFINE_list("parts", list(_PARTS), "Which tables.")
 _GROUPS = flags.DEFINE_list("groups", list(map(str, grpo_vs_ppo.GROUPS)), "Answers a prompt.")
+_FEW = flags.DEFINE_bool("few", False, "Learning from 256 answers a step instead of 1,024.")
 _CONFIG = os.path.join("experiments", "configs", "grpo_vs_ppo.py")
 _ROOT = os.path.dirname(grpo_vs_ppo.WARM_START)
 # Held-out accuracy of the tiny task, and of the main job.
@@ -39,7 +40,8 @@ def main(_: list[str]) -> None:
 
 def learning() -> str:
   """Accuracy, and steps and seconds to the goal, of the tiny task."""
-  names = [f"{name}-{g}" for g in _GROUPS.value for name in grpo_vs_ppo.ALGORITHMS]
+  few = "-256" if _FEW.value else ""
+  names = [f"{name}-{g}{few}" for g in _GROUPS.value for name in grpo_vs_ppo.ALGORITHMS]
   found = runs.run_all(_CONFIG, names, _SEEDS.value, _ROOT)
   return _learned(names, found, _GOAL)
 

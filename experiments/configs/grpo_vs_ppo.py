@@ -4,7 +4,8 @@ make claims  # every algorithm, tiny and SmolLM2: tables of memory, speed, learn
 
 python -m experiments.train --config=experiments/configs/grpo_vs_ppo.py:grpo-8 --workdir=runs/g8
 
-`ALGORITHM-G`: G answers to each of 1024 / G prompts, from the warm start that all share.
+`ALGORITHM-G`: 120 rollouts of G answers to each of 1024 / G prompts, two updates each, from the
+warm start that all share. `ALGORITHM-G-256`: 150 of a quarter of that, one update each.
 `smollm2-ALGORITHM`: four steps of SmolLM2-135M on 4 prompts x 8 answers, for memory and speed.
 `smollm2_learning-ALGORITHM`: at most thirty steps of the main job, until 0.6 held out.
 """
@@ -15,7 +16,7 @@ from grpo_jax import config
 WARM_START = "runs/claims/warm_start"
 ALGORITHMS = ("grpo", "rloo", "reinforce", "ppo_separate", "ppo_shared")
 GROUPS = (2, 4, 8, 16)
-_ANSWERS = 1024
+_ANSWERS, _FEW = 1024, "256"
 GOAL_SMOLLM2 = 0.6
 _SMOLLM2 = ("smollm2", "smollm2_learning")
 
@@ -27,19 +28,19 @@ def get_config(name: str = "grpo-8") -> config.Experiment:
   first, _, rest = name.partition("-")
   if first in _SMOLLM2:
     return _smollm2(first, rest)
-  algorithm, group = first, rest
-  if algorithm not in ALGORITHMS or group not in map(str, GROUPS):
+  algorithm, (group, _, few) = first, rest.partition("-")
+  if algorithm not in ALGORITHMS or group not in map(str, GROUPS) or few not in ("", _FEW):
     raise config.ConfigError(
-      f"{name!r}: expected ALGORITHM-G with one of {', '.join(ALGORITHMS)} and G of"
-      f" {', '.join(map(str, GROUPS))}, or one of"
-      f" {', '.join(_SMOLLM2)} and -ALGORITHM"
+      f"{name!r}: expected ALGORITHM-G or ALGORITHM-G-{_FEW}, or {', '.join(_SMOLLM2)} and"
+      f" -ALGORITHM, with one of {', '.join(ALGORITHMS)} and G of {', '.join(map(str, GROUPS))}"
     )
   experiment = variants.get_config("grpo")
   experiment.model = config.Model(weights=f"{WARM_START}/model", remat=False, unroll=0)
-  sizes = config.Rollout(prompts=_ANSWERS // int(group), group_size=int(group), max_tokens=4)
+  prompts = int(few or _ANSWERS) // int(group)
+  sizes = config.Rollout(prompts=prompts, group_size=int(group), max_tokens=4)
   optimizer = config.Optimizer(lr=2e-4, min_lr=2e-5, warmup_steps=10)
-  rl = stage(algorithm, sizes, optimizer, steps=120)
-  rl.minibatches = 2
+  rl = stage(algorithm, sizes, optimizer, steps=150 if few else 120)
+  rl.minibatches = 1 if few else 2
   experiment.stages = {"rl": rl}
   return experiment
 

@@ -14,6 +14,7 @@ _NAMES = {
   "grpo_vs_ppo": [
     "warm_start",
     *(f"{name}-{group}" for name in grpo_vs_ppo.ALGORITHMS for group in grpo_vs_ppo.GROUPS),
+    "rloo-4-256",
     *(f"smollm2-{name}" for name in grpo_vs_ppo.ALGORITHMS),
     *(f"smollm2_learning-{name}" for name in grpo_vs_ppo.ALGORITHMS),
   ],
@@ -45,6 +46,7 @@ def test_it_passes_its_checks(file, name):
   [
     (grpo_vs_ppo, "ppo-8"),
     (grpo_vs_ppo, "grpo-3"),
+    (grpo_vs_ppo, "grpo-8-100"),
     (grpo_vs_ppo, "smollm2-dapo"),
     (overoptimisation, "other"),
     (reward_strategies, "staged"),
