@@ -51,8 +51,14 @@ class Devices:
     return jax.pmap(lambda _, whole: whole, in_axes=(0, None))(np.arange(self._local), tree)
 
   def first(self, tree: Any) -> Any:
-    """One of the equal copies."""
-    return tree if self.axis_name is None else jax.tree.map(lambda leaf: leaf[0], tree)
+    """One of the equal copies.
+
+    The first device's own part and not leaf[0], which is a program of all devices: of several
+    processes one could be in it while the others are in another.
+    """
+    if self.axis_name is None:
+      return tree
+    return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data.reshape(leaf.shape[1:]), tree)
 
   def split(self, tree: Any) -> Any:
     """[P, ...] -> what the compiled functions take; P is a multiple of `count`."""

@@ -124,7 +124,7 @@ def test_a_model_that_is_not_there_or_of_another_decoder_is_one_line(trained):
   with pytest.raises(config.ConfigError, match="there is no reward model in"):
     make_learned_reward(setting, "stage:other")
   other, _ = _setting(setting.workdir, _stage(), hidden_size=24)
-  with pytest.raises(config.ConfigError, match="no reward model with the decoder"):
+  with pytest.raises(config.ConfigError, match="a decoder of another kind"):
     make_learned_reward(other, "stage:rm")
 
 

@@ -49,8 +49,9 @@ def stage(kind=Pretrain, **fields):
   return kind(optimizer=config.Optimizer(**optimizer), **fields)
 
 
-def setting(own, seed=0, mode="single", before=0) -> Setting:
-  stages = {"before": config.SFT(steps=before)} if before else {}
+def setting(own, seed=0, mode="single", before=None) -> Setting:
+  """before: texts of an earlier stage of one step."""
+  stages = {} if before is None else {"before": stage(texts=before, steps=1)}
   experiment = config.Experiment(
     seed=seed,
     model=config.Model(
@@ -169,10 +170,14 @@ def test_a_resumed_stage_ends_where_the_whole_one_did(files):
   }
 
 
-def test_a_later_stage_goes_on_with_the_data(files):
-  own = stage(texts=files(), steps=1)
-  first, second = (run(own, before=before)[0] for before in (0, 1))
-  assert not np.array_equal(params(first), params(second))
+def test_a_later_stage_goes_on_with_the_files_of_an_earlier_one_and_begins_with_its_own(files):
+  shared = files()
+  own = stage(texts=shared, steps=1)
+  alone, second, other = (
+    params(run(own, before=before)[0]) for before in (None, shared, files(name="b"))
+  )
+  assert not np.array_equal(alone, second)
+  np.testing.assert_array_equal(alone, other)
 
 
 def test_several_devices_learn_and_judge_the_same(files):
