@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import time
 
@@ -29,6 +30,7 @@ _SHORT = (
   "--config.evaluation.every=2",
   "--config.checkpoint.every=1",
 )
+_GLOO = re.compile(r"\[Gloo\]|peer ranks")
 _PMAP = ("--config.parallel.mode=pmap",)
 _MESH = ("--config.parallel.mode=mesh", "--config.parallel.fsdp=2")
 
@@ -114,7 +116,9 @@ def test_two_processes_make_the_run_of_one(alone, tmp_path, flags):
   first, second = _run(tmp_path, 2, flags)
   _assert_same_run(alone, tmp_path)
   assert "held-out accuracy" in first.out
-  assert [line for line in second.out.splitlines() if not line.startswith("[Gloo]")] == []
+  # Gloo writes from many threads, and cuts its own lines.
+  told = [line for line in second.out.splitlines() if not _GLOO.search(line)]
+  assert "".join(told).strip() == ""
   assert json.loads((tmp_path / "config.json").read_text())["devices"] == ["cpu: cpu"] * 4
 
 
