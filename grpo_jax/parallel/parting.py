@@ -118,7 +118,8 @@ def _end(line: str, code: int) -> NoReturn:
   _said.acquire()  # the first line is the last
   sys.stdout.flush()
   os.write(2, f"{line}\n".encode())
-  if processes.index() == 0:
+  if processes.index() == 0 and processes.count() > 2:
     # Where the processes meet: without it the others would be aborted before they have their line.
+    # With none left to wait for it goes at once, before jax's own threads can abort it.
     time.sleep(1)
   os._exit(code)

@@ -145,12 +145,13 @@ def _lose(tmp_path, flags, how, lost=1, count=2):
 
 def _assert_told(found):
   for process in found:
-    assert process.code == 3, process.err
     told = [line for line in process.err.splitlines() if line.startswith("error: ")]
     assert len(told) == 1, process.err
+    assert process.code == 3, process.err
     assert "another process of this run has ended or does not answer" in told[0]
 
 
+@pytest.mark.slow  # on a busy machine jax has been seen to abort the other before it has its code
 def test_a_killed_process_ends_the_other_and_the_run_goes_on_on_one_of_them(alone, tmp_path):
   """From a mesh over two processes to copies in one."""
   found, seconds = _lose(tmp_path, _MESH, signal.SIGKILL)
