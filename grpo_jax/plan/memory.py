@@ -110,9 +110,8 @@ def rollout_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
 def look_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
   """A forward pass over one part of the batch at a time."""
   rows = part_rows(work, split)
-  sent = work.reference_bytes * parameters(a) / split.weights if work.on_host else 0.0
-  return {
-    "reference, sent over": sent,
+  sent = work.reference_bytes * parameters(a) / split.weights
+  return ({"reference, sent over": sent} if work.on_host else {}) | {
     "layers' weights": layer_weights(a, how, split),
     "gathered tables": tables(a, how, split),
     "a layer, or logits": max(
