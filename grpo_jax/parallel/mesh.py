@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from grpo_jax.config import ConfigError, Parallel
 from grpo_jax.model import Network, Placement
-from grpo_jax.parallel.rules import AXES, GATHERED, ROWS, SERVED, shardings, spec
+from grpo_jax.parallel.rules import AXES, GATHERED, ROWS, RULES, SERVED, shardings, spec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +36,18 @@ class MeshPlacement(Placement):
     return jax.tree.map(one, tree)
 
   def gathered(self, params: Any) -> Any:
-    whole = shardings(self.mesh, params, GATHERED)
-    return jax.lax.with_sharding_constraint(params, whole)
+    # Derived, the gradient would be whole on every device before each takes its part. That of the
+    # embedding is: it is added up by rows, and the partitioner cannot turn rows into columns.
+    returned = RULES | {"embed": GATHERED["embed"]}
+    whole, own = (shardings(self.mesh, params, rules) for rules in (GATHERED, returned))
+    place = jax.lax.with_sharding_constraint
+
+    @jax.custom_vjp
+    def gather(params: Any) -> Any:
+      return place(params, whole)
+
+    gather.defvjp(lambda params: (place(params, whole), None), lambda _, d: (place(d, own),))
+    return gather(params)
 
   def served(self, name: str, weight: jax.Array) -> jax.Array:
     sharding = NamedSharding(self.mesh, spec(self.mesh, SERVED, name, weight.shape))
