@@ -34,9 +34,13 @@ class Collective:
 
 
 def collectives(text: str) -> list[Collective]:
-  """All of a program, in the order of its computations, once for each place that calls them."""
+  """All of a program, in the order of its computations.
+
+  One that is sent in pieces, beside the work of many fusions, has one channel and is told once.
+  """
   computations, entry = _computations(text)
-  return list(_walk(computations, entry, ()))
+  found = _walk(computations, entry, ())
+  return list({(one.loops, channel): one for channel, one in found}.values())
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:
@@ -56,12 +60,15 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
 
 def _walk(
   computations: dict[str, list[str]], name: str, loops: tuple[str, ...]
-) -> Iterator[Collective]:
-  for line in computations.get(name, ()):
+) -> Iterator[tuple[str, Collective]]:
+  for number, line in enumerate(computations.get(name, ())):
     if op := _OP.search(line):
-      yield _collective(op[2], op[1], line, loops)
+      channel = re.search(r"channel_id=\d+", line)
+      place = channel[0] if channel else f"{name} {number}"
+      yield place, _collective(op[2], op[1], line, loops)
     elif _FUSED.search(line) and " fusion(" in line:
-      yield _collective("reduce-scatter", line.split(" fusion(")[0], line, loops)
+      result = line.split(" fusion(")[0]
+      yield f"{name} {number}", _collective("reduce-scatter", result, line, loops)
       continue
     if loop := _LOOP.search(line):
       inner = (*loops, _source(line))
