@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import Config, ConfigError, field
 
 MODES = ("single", "pmap", "mesh")
 
@@ -22,6 +22,21 @@ class Parallel(Config):
   data: int = field(0, least=0)
   fsdp: int = field(1, least=1)
   tensor: int = field(1, least=1)
+
+  def axes(self, devices: int) -> tuple[int, int, int]:
+    """Sizes of data, fsdp and tensor over so many devices.
+
+    Raises:
+      ConfigError: they do not multiply out to `devices`.
+    """
+    inner = self.fsdp * self.tensor
+    data = self.data or devices // inner
+    if data * inner != devices:
+      raise ConfigError(
+        f"config.parallel: data={data} x fsdp={self.fsdp} x tensor={self.tensor} does not use all"
+        f" of {devices} devices (data=0 takes those that are left)"
+      )
+    return data, self.fsdp, self.tensor
 
   def contradictions(self) -> list[str]:
     if self.mode != "mesh" and (self.data, self.fsdp, self.tensor) != (0, 1, 1):

@@ -80,6 +80,21 @@ class GRPO(Stage):
     return self.steps * self.minibatches * self.epochs
 
   @property
+  def early_kl(self) -> bool:
+    """Whether advantages need the KL to the reference: it is known before the update."""
+    return self.loss.kl_coefficient > 0 and self.loss.kl_place != "loss"
+
+  @property
+  def needs_old(self) -> bool:
+    """Whether old log-probs take a pass of their own; else the update's own are exact."""
+    return self.minibatches * self.epochs > 1 or self.early_kl or self.strict
+
+  @property
+  def needs_look(self) -> bool:
+    """Whether any forward pass is taken between rollout and update."""
+    return self.needs_old or self.loss.entropy_top < 1 or self.loss.kl_coefficient > 0
+
+  @property
   def batch(self) -> tuple[int, str]:
     return self.rollout.prompts // self.minibatches, "rollout.prompts / minibatches"
 

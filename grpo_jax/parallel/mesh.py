@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from grpo_jax.config import ConfigError, Parallel
+from grpo_jax.config import Parallel
 from grpo_jax.model import Network, Placement
 from grpo_jax.parallel.rules import AXES, GATHERED, ROWS, RULES, SERVED, shardings, spec
 
@@ -139,11 +139,4 @@ def make_mesh(config: Parallel, devices: Sequence[Any] | None = None) -> Mesh:
     ConfigError: the sizes do not multiply out to the number of devices.
   """
   devices = list(jax.devices() if devices is None else devices)
-  inner = config.fsdp * config.tensor
-  data = config.data or len(devices) // inner
-  if data * inner != len(devices):
-    raise ConfigError(
-      f"config.parallel: data={config.data} x fsdp={config.fsdp} x tensor={config.tensor} does not"
-      f" use all of {len(devices)} devices (data=0 takes those that are left)"
-    )
-  return Mesh(np.array(devices).reshape(data, config.fsdp, config.tensor), AXES)
+  return Mesh(np.array(devices).reshape(config.axes(len(devices))), AXES)

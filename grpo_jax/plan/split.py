@@ -43,14 +43,8 @@ def make_split(parallel: Parallel, devices: int) -> Split:
     return Split()
   if parallel.mode == "pmap":
     return Split(rows=devices)
-  inner = parallel.fsdp * parallel.tensor
-  data = parallel.data or devices // inner
-  if data * inner != devices:
-    raise ConfigError(
-      f"config.parallel: data={parallel.data} x fsdp={parallel.fsdp} x tensor={parallel.tensor}"
-      f" does not use all of the topology's {devices} devices (data=0 takes those that are left)"
-    )
-  return Split(rows=data * parallel.fsdp, fsdp=parallel.fsdp, tensor=parallel.tensor)
+  data, fsdp, tensor = parallel.axes(devices)
+  return Split(rows=data * fsdp, fsdp=fsdp, tensor=tensor)
 
 
 def check_rows(work: Work, split: Split, stage: str) -> None:

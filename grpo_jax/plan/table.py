@@ -1,5 +1,6 @@
 """A plan as text for people, and as plain values for programs."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,63 +9,56 @@ from grpo_jax.plan.overrides import Overrides, flags
 from grpo_jax.plan.plan import Plan, StagePlan
 
 _GB = 1e9
-More = tuple[int, Overrides] | None
 
 
-def text(
-  plan: Plan,
-  advice: Sequence[Overrides],
-  notes: Sequence[str] = (),
-  *,
-  price: float = 0.0,
-  more: More = None,
-  compiled: Mapping[str, Mapping[str, Compiled]] | None = None,
-) -> list[str]:
-  """Lines for a person; arguments as in `values`."""
-  device, count = plan.request.topology.device, plan.request.topology.count
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What is said of an experiment.
+
+  advice: as `advise` gives it. notes: what was assumed. price: dollars of a device's hour; 0 is
+  unknown. more: devices that would suffice, as `enough` gives them. compiled: what the compiler
+  says of each stage's programs.
+  """
+
+  plan: Plan
+  advice: Sequence[Overrides] = ()
+  notes: Sequence[str] = ()
+  price: float = 0.0
+  more: tuple[int, Overrides] | None = None
+  compiled: Mapping[str, Mapping[str, Compiled]] = dataclasses.field(default_factory=dict)
+
+
+def text(report: Report) -> list[str]:
+  """Lines for a person."""
+  plan, topology = report.plan, report.plan.request.topology
+  device = topology.device
   lines = [
-    f"{plan.parameters:,} parameters, computed in {plan.how.dtype}; {count} x {device.name},"
-    f" {device.memory / _GB:.1f} GB each ({device.source})",
-    *(f"note: {note}" for note in notes),
+    f"{plan.parameters:,} parameters, computed in {plan.how.dtype}; {topology.count} x"
+    f" {device.name}, {device.memory / _GB:.1f} GB each ({device.source})",
+    *(f"note: {note}" for note in report.notes),
   ]
   for name, stage in plan.stages.items():
-    lines += ["", *_stage_lines(plan, stage, price)]
-    if compiled and name in compiled:
-      lines += _compiled_lines(stage, compiled[name])
-  return [*lines, "", *_verdict(plan, advice, more)]
+    lines += ["", *_stage_lines(plan, stage, report.price)]
+    if name in report.compiled:
+      lines += _compiled_lines(stage, report.compiled[name])
+  return [*lines, "", *_verdict(report)]
 
 
-def values(
-  plan: Plan,
-  advice: Sequence[Overrides],
-  notes: Sequence[str] = (),
-  *,
-  price: float = 0.0,
-  more: More = None,
-  compiled: Mapping[str, Mapping[str, Compiled]] | None = None,
-) -> dict[str, Any]:
-  """The same, in bytes, seconds, operations and dollars.
-
-  Args:
-    plan: of an experiment.
-    advice: as `advise` gives it.
-    notes: what was assumed.
-    price: dollars of a device's hour; 0 is unknown.
-    more: devices that would suffice, as `enough` gives them.
-    compiled: what the compiler says of each stage's programs.
-  """
-  device = plan.request.topology.device
+def values(report: Report) -> dict[str, Any]:
+  """The same, in bytes, seconds, operations and dollars."""
+  plan, topology, more = report.plan, report.plan.request.topology, report.more
   return {
     "parameters": plan.parameters,
-    "topology": {"device": device.name, "count": plan.request.topology.count},
-    "device_memory": device.memory,
+    "topology": {"device": topology.device.name, "count": topology.count},
+    "device_memory": topology.device.memory,
     "peak": plan.peak,
     "fits": plan.fits,
-    "advice": list(advice),
+    "advice": list(report.advice),
     "enough": None if more is None else {"devices": more[0], "overrides": more[1]},
-    "notes": list(notes),
+    "notes": list(report.notes),
     "stages": {
-      name: _stage_values(plan, stage, price) | _compiled_values(stage, (compiled or {}).get(name))
+      name: _stage_values(plan, stage, report.price)
+      | _compiled_values(stage, report.compiled.get(name))
       for name, stage in plan.stages.items()
     },
   }
@@ -142,17 +136,17 @@ def _compiled_lines(stage: StagePlan, compiled: Mapping[str, Compiled]) -> list[
   return _aligned(rows)
 
 
-def _verdict(plan: Plan, advice: Sequence[Overrides], more: More) -> list[str]:
-  device = plan.request.topology.device
+def _verdict(report: Report) -> list[str]:
+  plan, device = report.plan, report.plan.request.topology.device
   has = f"{plan.peak / _GB:.2f} GB of the {device.usable / _GB:.1f} GB that a program can use"
   if plan.fits:
     return [f"fits: {has}"]
   lines = [f"does not fit: {has}"]
-  lines += [f"  would fit with {flags(overrides)}" for overrides in advice]
-  if not advice:
+  lines += [f"  would fit with {flags(overrides)}" for overrides in report.advice]
+  if not report.advice:
     lines.append("  nothing that the config can set makes it fit here")
-  if more is not None:
-    count, overrides = more
+  if report.more is not None:
+    count, overrides = report.more
     lines.append(f"  would fit on {count:,} x {device.name} with {flags(overrides)}")
   return lines
 

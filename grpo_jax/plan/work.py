@@ -115,9 +115,6 @@ def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
   sizes, loss, T = stage.rollout, stage.loss, stage.rollout.max_tokens
   if decoded is not None and not 1 <= decoded <= T:
     raise ConfigError(f"--answer_tokens={decoded}: rollout.max_tokens={T} is the most, and 1 least")
-  updates = stage.minibatches * stage.epochs
-  reference = loss.kl_coefficient > 0
-  early = reference and loss.kl_place != "loss"
   return Work(
     sizes.prompts,
     S,
@@ -126,11 +123,11 @@ def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
     fed=T - 1,
     headed=sizes.group_size * T,
     decoded=decoded or T,
-    updates=updates,
+    updates=stage.minibatches * stage.epochs,
     minibatches=stage.minibatches,
     micro_batches=stage.optimizer.micro_batches,
-    old=updates > 1 or early or stage.strict or loss.entropy_top < 1,
-    reference=reference,
+    old=stage.needs_old or loss.entropy_top < 1,
+    reference=loss.kl_coefficient > 0,
     critic=stage.critic if isinstance(stage, PPO) else "",
     moments=4 + _BYTES[stage.optimizer.first_moment],
     reference_bytes=_BYTES[stage.reference_dtype],

@@ -36,10 +36,9 @@ def make_corpus(setting: Setting, stage: Pretrain) -> Corpus:
   Raises:
     ConfigError: one line on what cannot be used: the file and row, or the field.
   """
-  name = list(setting.experiment.stages)[setting.index]
   if stage.texts is None:
-    return _from_task(setting, stage, f"config.stages.{name}")
-  train, held = _read(stage, stage.texts, f"config.stages.{name}")
+    return _from_task(setting, stage, f"config.stages.{setting.name}")
+  train, held = _read(stage, stage.texts, f"config.stages.{setting.name}")
 
   def encoded(rows: Sequence) -> list[Document]:
     return [part for row in rows for part in row_documents(setting.tokenizer, stage, *row)]

@@ -40,9 +40,28 @@ def make_looks(
 
   With one update a rollout the step's own log-probs are the old ones, and no pass is paid.
   """
-  devices, network, loss = setting.devices, setting.network, stage.loss
+  devices, loss = setting.devices, stage.loss
+  compiled = devices.compile(stage_look(setting, stage))
+  frozen = None if reference is None else _kept(devices, stage, reference)
 
-  parts = stage.minibatches * stage.optimizer.micro_batches  # no more memory than the update has
+  def looks(params: Params, answers: Answers) -> Looks:
+    rollout, old, ref, kept = devices.split(answers.rollout), None, None, None
+    if stage.needs_old or loss.entropy_top < 1:
+      old, entropy = jax.device_get(devices.join(compiled(params, rollout)))
+      if loss.entropy_top < 1:
+        kept = highest(entropy, np.asarray(answers.rollout.mask), loss.entropy_top)
+    if frozen is not None:
+      ref = jax.device_get(devices.join(compiled(frozen(), rollout)))[0]
+    return Looks(old if stage.needs_old else None, ref, kept)
+
+  return looks
+
+
+def stage_look(
+  setting: Setting, stage: GRPO
+) -> Callable[[Params, Rollout], tuple[jax.Array, jax.Array]]:
+  """(parameters, answers) -> log-probs and entropy f32[P,G,T], in parts as the update has them."""
+  network, parts = setting.network, stage.minibatches * stage.optimizer.micro_batches
 
   def look(params: Params, rollout: Rollout) -> tuple[jax.Array, jax.Array]:
     def one(part: Rollout) -> tuple[jax.Array, jax.Array]:
@@ -51,22 +70,7 @@ def make_looks(
     looked = jax.lax.map(one, split(rollout, parts, network.place))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), looked)
 
-  compiled = devices.compile(look)
-  frozen = None if reference is None else _kept(devices, stage, reference)
-  early = loss.kl_coefficient > 0 and loss.kl_place != "loss"
-  needs_old = stage.minibatches * stage.epochs > 1 or early or stage.strict
-
-  def looks(params: Params, answers: Answers) -> Looks:
-    rollout, old, ref, kept = devices.split(answers.rollout), None, None, None
-    if needs_old or loss.entropy_top < 1:
-      old, entropy = jax.device_get(devices.join(compiled(params, rollout)))
-      if loss.entropy_top < 1:
-        kept = highest(entropy, np.asarray(answers.rollout.mask), loss.entropy_top)
-    if frozen is not None:
-      ref = jax.device_get(devices.join(compiled(frozen(), rollout)))[0]
-    return Looks(old if needs_old else None, ref, kept)
-
-  return looks
+  return look
 
 
 def _kept(devices: AnyDevices, stage: GRPO, reference: Params) -> Callable[[], Params]:
@@ -90,7 +94,7 @@ def stage_step(setting: Setting, stage: GRPO, optimizer: Any) -> StepFn:
     setting.network,
     stage.loss,
     optimizer,
-    make_schedule(stage.optimizer, stage.steps * stage.minibatches * stage.epochs),
+    make_schedule(stage.optimizer, stage.updates),
     temperature=stage.rollout.temperature,
     length_budget=stage.rollout.max_tokens,
     micro_batches=stage.optimizer.micro_batches,

@@ -21,7 +21,12 @@ Judge = Callable[[Params, Rollout], jax.Array]
 
 
 def make_learned_reward(setting: Setting, name: str) -> LearnedReward:
-  """Builds Rollout of NumPy arrays -> scores f32[P,G], as `learned_judge` has them."""
+  """Builds Rollout of NumPy arrays -> scores f32[P,G], as `learned_judge` has them.
+
+  What setting.models has is not built again: a reward and a held-out score are one model.
+  """
+  if name in setting.models:
+    return setting.models[name]
   devices = setting.devices
   params, judge = learned_judge(setting, name)
   compiled, ready = devices.compile(judge), devices.replicate(params)
@@ -54,12 +59,11 @@ def learned_judge(setting: Setting, name: str) -> tuple[Params, Judge]:
   return params, judge
 
 
-def held_out_models(setting: Setting) -> dict[str, LearnedReward]:
+def held_out_scores(setting: Setting) -> list[str]:
   """The learned rewards among evaluation.scores, as far as their stages have ended."""
   names = filter(is_learned, setting.experiment.evaluation.scores)
   before = list(setting.experiment.stages)[: setting.index]
-  there = [n for n in names if n.startswith("model:") or n.removeprefix("stage:") in before]
-  return {name: make_learned_reward(setting, name) for name in there}
+  return [n for n in names if n.startswith("model:") or n.removeprefix("stage:") in before]
 
 
 def _path(setting: Setting, name: str) -> str:

@@ -9,6 +9,7 @@ from grpo_jax import tasks, weights
 from grpo_jax.config import Architecture, ConfigError, Experiment, Pretrain, check
 from grpo_jax.plan import table
 from grpo_jax.plan.advice import advise, enough
+from grpo_jax.plan.compiled import Compiled
 from grpo_jax.plan.hardware import parse_topology
 from grpo_jax.plan.plan import Plan, Request, plan
 from grpo_jax.plan.presets import APPROXIMATE, model_architecture, named_like
@@ -51,23 +52,35 @@ def report(
   check_context(experiment, architecture.context_length)
   length, more = _prompt_length(experiment, architecture, tokenizer, prompt_tokens)
   found = plan(experiment, Request(architecture, length, devices, answer_tokens))
-  options: dict[str, Any] = {"notes": notes + more, "price": price}
-  if compiled:
-    options["compiled"] = _compiled(experiment, found)
   advice = advise(experiment, found.request)
-  options["more"] = None if found.fits or advice else enough(experiment, found.request)
-  if as_json:
-    return [json.dumps(table.values(found, advice, **options))]
-  return table.text(found, advice, **options)
+  said = table.Report(
+    found,
+    advice,
+    notes + more,
+    price,
+    more=None if found.fits or advice else enough(experiment, found.request),
+    compiled=_compiled(experiment, found) if compiled else {},
+  )
+  return [json.dumps(table.values(said))] if as_json else table.text(said)
 
 
 def _compiled(experiment: Experiment, found: Plan) -> dict[str, Any]:
-  from grpo_jax.run.lowered import compile_stage
+  import jax
+
+  from grpo_jax.run.ahead import compile_stage
 
   if found.request.topology.count > 1:
     raise ConfigError("--compile is for one device: leave --topology at cpu")
   a, length = found.request.architecture, found.request.prompt_length
-  return {name: compile_stage(experiment, name, a, length) for name in experiment.stages}
+  return {
+    stage: {
+      program: Compiled(**ahead.memory)
+      for program, ahead in compile_stage(
+        experiment, stage, jax.local_devices()[:1], a, prompt_length=length
+      ).items()
+    }
+    for stage in experiment.stages
+  }
 
 
 def _machine_memory() -> float:

@@ -74,9 +74,8 @@ def _optimizers(stage: PPO) -> Optimizers:
   configs = {"policy": stage.optimizer}
   if stage.critic == "separate":
     configs["critic"] = stage.critic_optimizer
-  updates = stage.steps * stage.minibatches * stage.epochs
   return {
-    name: (make_optimizer(config), make_schedule(config, updates))
+    name: (make_optimizer(config), make_schedule(config, stage.updates))
     for name, config in configs.items()
   }
 

@@ -34,22 +34,10 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
   Raises:
     ConfigError: there are no pairs, or a file of them cannot be used.
   """
-  devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
-  name = list(setting.experiment.stages)[setting.index]
-  held_out = held_out_pairs(stage, setting.task, f"config.stages.{name}")
+  devices, (step_fn, init) = setting.devices, reward_model_step(setting, stage)
+  held_out = held_out_pairs(stage, setting.task, f"config.stages.{setting.name}")
   sample = training_pairs(stage, setting.task, setting.experiment.seed)
-  # Files begin with an epoch of their own; what earlier stages have read of them is gone on with.
-  same = [s.steps for s in setting.earlier if isinstance(s, RewardModel) and s.pairs == stage.pairs]
-  first = setting.steps_before if stage.pairs is None else sum(same)
-  step_fn = make_reward_model_step(
-    setting.network,
-    optimizer,
-    make_schedule(stage.optimizer, stage.steps),
-    margin=stage.margin,
-    centering=stage.centering,
-    micro_batches=stage.optimizer.micro_batches,
-    axis_name=devices.axis_name,
-  )
+  first = setting.begin(stage.pairs, lambda s: s.pairs if isinstance(s, RewardModel) else None)
   compiled = devices.compile(step_fn, donate=(0,))
   room = setting.network.architecture.context_length - stage.max_tokens
   scores = _make_scores(setting, stage, held_out, room)
@@ -67,19 +55,35 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
 
   def finish(trained: Params) -> None:
     values, _ = scores(trained)
-    name = list(setting.experiment.stages)[setting.index]
     params = devices.first(trained)
-    path = os.path.join(setting.workdir, FOLDER, name)
+    path = os.path.join(setting.workdir, FOLDER, setting.name)
     save(path, params, values, identity(setting))
 
   return Runner(
     stage.steps,
-    lambda policy: init_state(init_params(setting.network, policy), optimizer),
+    init,
     advance,
     policy=None,
     judge=lambda state: judged(*scores(state.params)),
     finish=finish,
   )
+
+
+def reward_model_step(
+  setting: Setting, stage: RewardModel
+) -> tuple[Callable, Callable[[Params], TrainState]]:
+  """The update that the stage's config describes, and policy -> the state before the first."""
+  optimizer = make_optimizer(stage.optimizer)
+  step = make_reward_model_step(
+    setting.network,
+    optimizer,
+    make_schedule(stage.optimizer, stage.steps),
+    margin=stage.margin,
+    centering=stage.centering,
+    micro_batches=stage.optimizer.micro_batches,
+    axis_name=setting.devices.axis_name,
+  )
+  return step, lambda policy: init_state(init_params(setting.network, policy), optimizer)
 
 
 def _make_scores(

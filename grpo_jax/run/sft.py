@@ -2,6 +2,8 @@
 
 import functools
 import time
+from collections.abc import Callable
+from typing import Any
 
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import SFT
@@ -16,15 +18,7 @@ from grpo_jax.types import TrainState
 def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
   """Builds the stage: batches of the task's own solutions, one update each."""
   devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
-  parts = stage.optimizer.micro_batches
-  step_fn = make_sft_step(
-    setting.network,
-    optimizer,
-    make_schedule(stage.optimizer, stage.steps),
-    micro_batches=parts,
-    axis_name=devices.axis_name,
-  )
-  compiled = devices.compile(step_fn, donate=(0,))
+  compiled = devices.compile(sft_step(setting, stage, optimizer), donate=(0,))
   room = setting.network.architecture.context_length - stage.max_tokens
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
@@ -41,3 +35,14 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
     return state, lambda: [Outcome(figures, [])]
 
   return Runner(stage.steps, functools.partial(init_state, optimizer=optimizer), advance)
+
+
+def sft_step(setting: Setting, stage: SFT, optimizer: Any) -> Callable:
+  """The update that the stage's config describes."""
+  return make_sft_step(
+    setting.network,
+    optimizer,
+    make_schedule(stage.optimizer, stage.steps),
+    micro_batches=stage.optimizer.micro_batches,
+    axis_name=setting.devices.axis_name,
+  )

@@ -2,12 +2,13 @@
 
 import dataclasses
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from grpo_jax.config import Experiment, Stage
 from grpo_jax.model import Network
 from grpo_jax.parallel import AnyDevices
+from grpo_jax.rewards import LearnedReward
 from grpo_jax.tasks import Task
 from grpo_jax.types import Params, TrainState
 from grpo_jax.weights.tokenizer import Tokenizer
@@ -18,7 +19,7 @@ class Setting:
   """What a stage is run in.
 
   index: its place among the stages. task: what it asks. workdir: the run folder, where a stage
-  leaves files for others.
+  leaves files for others. models: reward models that are at hand, by the names of their rewards.
   """
 
   experiment: Experiment
@@ -28,6 +29,12 @@ class Setting:
   task: Task
   devices: AnyDevices
   workdir: str = ""
+  models: Mapping[str, LearnedReward] = dataclasses.field(default_factory=dict)
+
+  @property
+  def name(self) -> str:
+    """The stage's."""
+    return list(self.experiment.stages)[self.index]
 
   @property
   def earlier(self) -> list[Stage]:
@@ -38,6 +45,20 @@ class Setting:
   def steps_before(self) -> int:
     """Steps of all earlier stages: a later one goes on with the data, and does not begin again."""
     return sum(stage.steps for stage in self.earlier)
+
+  def begin(self, files: Any, read: Callable[[Stage], Any]) -> int:
+    """The step at which the stage's data begin.
+
+    Files begin with an epoch of their own, but for what earlier stages have read of the same ones;
+    a task's data go on.
+
+    Args:
+      files: the stage's; None takes the task's data.
+      read: a stage -> its files.
+    """
+    if files is None:
+      return self.steps_before
+    return sum(stage.steps for stage in self.earlier if read(stage) == files)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.follower import Follower
 from grpo_jax.run.kinds import make_runner
-from grpo_jax.run.learned import held_out_models
+from grpo_jax.run.learned import held_out_scores, make_learned_reward
 from grpo_jax.run.notices import notices
 from grpo_jax.run.profile import Profile
 from grpo_jax.run.stage import Runner, Setting, Told
@@ -76,7 +76,9 @@ class Stages:
     own = self.setting.task if stage.task is None else tasks.build(stage.task)
     setting = dataclasses.replace(self.setting, index=index, task=own)
     devices, number = setting.devices, setting.steps_before
-    runner, models = self._runner(setting, name, stage, params), held_out_models(setting)
+    models = {score: make_learned_reward(setting, score) for score in held_out_scores(setting)}
+    setting = dataclasses.replace(setting, models=models)
+    runner = self._runner(setting, name, stage, params)
     if runner.policy is None:
       params = self.checkpoints.pinned("policy", name, params)
     state = devices.replicate(self._state(setting, runner, stage, params, number + step))

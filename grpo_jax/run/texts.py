@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,17 +29,8 @@ def make_text_runner(setting: Setting, stage: Pretrain) -> Runner:
   """
   devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
   corpus = make_corpus(setting, stage)
-  step_fn = make_text_step(
-    setting.network,
-    optimizer,
-    make_schedule(stage.optimizer, stage.steps),
-    micro_batches=stage.optimizer.micro_batches,
-    axis_name=devices.axis_name,
-  )
-  compiled = devices.compile(step_fn, donate=(0,))
-  # Files begin with an epoch of their own; what earlier stages have read of them is gone on with.
-  same = [s.steps for s in setting.earlier if isinstance(s, Pretrain) and s.texts == stage.texts]
-  first = setting.steps_before if stage.texts is None else sum(same)
+  compiled = devices.compile(text_step(setting, stage, optimizer), donate=(0,))
+  first = setting.begin(stage.texts, lambda s: s.texts if isinstance(s, Pretrain) else None)
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
@@ -56,6 +48,17 @@ def make_text_runner(setting: Setting, stage: Pretrain) -> Runner:
 
   init = functools.partial(init_state, optimizer=optimizer)
   return Runner(stage.steps, init, advance, judge=make_judge(setting, stage, corpus.held_out))
+
+
+def text_step(setting: Setting, stage: Pretrain, optimizer: Any) -> Callable:
+  """The update that the stage's config describes."""
+  return make_text_step(
+    setting.network,
+    optimizer,
+    make_schedule(stage.optimizer, stage.steps),
+    micro_batches=stage.optimizer.micro_batches,
+    axis_name=setting.devices.axis_name,
+  )
 
 
 def make_judge(

@@ -14,7 +14,8 @@ import pytest
 from grpo_jax import config
 from grpo_jax.config import ConfigError, Parallel
 from grpo_jax.parallel.ahead import absent_devices, topology
-from grpo_jax.run.ahead import abstract_batch, compile_stage
+from grpo_jax.run import shapes
+from grpo_jax.run.ahead import compile_stage
 from tests.parallel.absent import CASES, MODELS, Case
 from tests.parallel.hlo import collectives
 
@@ -161,9 +162,9 @@ _CPU = dataclasses.replace(_TINY, hidden_size=32, heads=4, head_size=8, ffn_size
   ("layout", "share"),
   [({}, 1), ({"mode": "pmap"}, 1), ({"mode": "mesh", "fsdp": 2, "tensor": 2}, 4)],
 )
-def test_both_programs_of_a_stage_are_compiled_without_weights(layout, share):
+def test_the_programs_of_a_stage_are_compiled_without_weights(layout, share):
   found = compile_stage(_experiment(**layout), "grpo", jax.devices()[:4], _CPU, prompt_length=8)
-  assert found.keys() == {"rollout", "update"}
+  assert found.keys() == {"evaluation", "rollout", "look", "update"}
   whole = 12 * (1000 * 32 + 2 * (32 * 32 * 4 + 3 * 32 * 64))  # parameters and moments, no norms
   memory = found["update"].memory
   assert whole / share < memory["argument"] < whole / share + 20_000
@@ -172,7 +173,7 @@ def test_both_programs_of_a_stage_are_compiled_without_weights(layout, share):
 
 
 def test_the_batch_is_what_an_update_gets():
-  batch = abstract_batch(_experiment().stages["grpo"], 8)
+  batch = shapes.batch(_experiment().stages["grpo"], 8)
   assert batch.rollout.tokens.shape == batch.old_logprobs.shape == (8, 2, 5)
   assert batch.ref_logprobs.shape == (8, 2, 5)
   assert batch.rollout.prompts.mask.shape == (8, 8)
@@ -180,9 +181,7 @@ def test_the_batch_is_what_an_update_gets():
   assert batch.kept is None
 
 
-def test_other_stages_and_sizes_that_do_not_fit_are_refused():
-  with pytest.raises(ConfigError, match=r"stages\.sft: only stages of GRPO"):
-    compile_stage(_experiment(), "sft", jax.devices(), _CPU)
+def test_sizes_that_do_not_fit_are_refused():
   with pytest.raises(ConfigError, match="not divisible by 3 devices"):
     compile_stage(_experiment(mode="pmap"), "grpo", jax.devices()[:3], _CPU)
 

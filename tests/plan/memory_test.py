@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from grpo_jax import config
-from grpo_jax.plan.compiled import Compiled, from_analysis
+from grpo_jax.plan.compiled import Compiled
 from grpo_jax.plan.count import parameters
 from grpo_jax.plan.memory import (
   Memory,
@@ -123,12 +123,8 @@ def test_programs_are_those_of_the_stage():
   assert set(stage_memory(_MODEL, sft, judged, How(), Split()).programs) == {"evaluation", "update"}
 
 
-def test_what_a_compiler_says_is_read():
-  class Stats:
-    argument_size_in_bytes, output_size_in_bytes = 10, 7
-    alias_size_in_bytes, temp_size_in_bytes = 6, 20
-
-  found = from_analysis(Stats)
+def test_what_a_compiler_says_adds_up():
+  found = Compiled(argument=10, output=7, alias=6, temp=20)
   assert (found.new, found.total) == (21, 31)
 
 

@@ -7,6 +7,7 @@ from grpo_jax.plan import table
 from grpo_jax.plan.compiled import Compiled
 from grpo_jax.plan.plan import plan
 from grpo_jax.plan.presets import MODELS
+from grpo_jax.plan.table import Report
 from tests.plan import helpers
 
 _COMPILED = {"grpo": {"update": Compiled(argument=5, output=4, alias=4, temp=2 * 10**9)}}
@@ -26,7 +27,7 @@ def test_a_step_costs_its_seconds_on_all_devices():
 
 def test_the_text_has_every_phase_and_part():
   found = _plan()
-  whole = "\n".join(table.text(found, [], ["something is assumed"], price=3.0))
+  whole = "\n".join(table.text(Report(found, notes=["something is assumed"], price=3.0)))
   stage = found.stages["grpo"]
   parts = [part for parts in stage.memory.programs.values() for part in parts]
   for words in (*stage.phases, *stage.memory.always, *parts, "note: something", "$", "fits"):
@@ -35,7 +36,7 @@ def test_the_text_has_every_phase_and_part():
 
 def test_what_the_compiler_says_stands_beside():
   found = _plan()
-  lines = table.text(found, [], compiled=_COMPILED)
+  lines = table.text(Report(found, compiled=_COMPILED))
   row = next(line.split() for line in lines if line.split()[:2] == ["update", "2.000"])
   planned = sum(found.stages["grpo"].memory.programs["update"].values())
   assert float(row[2]) == pytest.approx(planned / 1e9, abs=0.05)
@@ -44,17 +45,17 @@ def test_what_the_compiler_says_stands_beside():
 def test_what_would_fit_is_typed_out():
   found = _plan("v5e", mode="single")
   assert not found.fits
-  lines = table.text(found, [{"model.remat": True}], more=(4, {"parallel.fsdp": 4}))
+  lines = table.text(Report(found, [{"model.remat": True}], more=(4, {"parallel.fsdp": 4})))
   assert lines[-2:] == [
     "  would fit with --config.model.remat=True",
     "  would fit on 4 x v5e with --config.parallel.fsdp=4",
   ]
-  assert "nothing that the config can set" in table.text(found, [])[-1]
+  assert "nothing that the config can set" in table.text(Report(found))[-1]
 
 
 def test_values_are_json_and_those_of_the_plan():
   found = _plan()
-  values = json.loads(json.dumps(table.values(found, [], price=3.0, compiled=_COMPILED)))
+  values = json.loads(json.dumps(table.values(Report(found, price=3.0, compiled=_COMPILED))))
   stage = values["stages"]["grpo"]
   assert values["peak"] == found.peak
   assert stage["seconds"] == pytest.approx(sum(p["seconds"] for p in stage["phases"].values()))

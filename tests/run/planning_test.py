@@ -79,7 +79,7 @@ def test_bad_input_is_one_line(fields, said):
 def test_a_mesh_that_does_not_fit_the_devices_is_one_line():
   experiment = _experiment("qwen2.5_gsm8k")
   experiment.parallel = config.Parallel(mode="mesh", fsdp=3)
-  with pytest.raises(config.ConfigError, match="does not use all of the topology's 8 devices"):
+  with pytest.raises(config.ConfigError, match="does not use all of 8 devices"):
     report(experiment, topology="h100:8")
 
 

@@ -1,9 +1,10 @@
 """Programs that are compiled from shapes are those that a run compiles."""
 
+import jax
 import pytest
 
 from grpo_jax import config
-from grpo_jax.run.lowered import compile_stage
+from grpo_jax.run.ahead import compile_stage
 from tests.plan.helpers import SMALL, experiment
 
 _ROLLOUT = config.Rollout(prompts=4, group_size=2, max_tokens=6)
@@ -24,9 +25,9 @@ STAGES = {
 @pytest.mark.parametrize("name", STAGES)
 def test_every_kind_of_stage_compiles(name):
   stage, programs = STAGES[name]
-  found = compile_stage(experiment(stage), "grpo", SMALL, 16)
+  found = compile_stage(experiment(stage), "grpo", jax.devices(), SMALL, prompt_length=16)
   assert set(found) == programs
   for compiled in found.values():
-    assert compiled.temp > 0
-  update = found["update"]
-  assert update.alias > 0.9 * update.output  # the state is updated in place
+    assert compiled.memory["temp"] > 0
+  update = found["update"].memory
+  assert update["alias"] > 0.9 * update["output"]  # the state is updated in place
