@@ -35,8 +35,9 @@ _ending, _said = threading.Event(), threading.Lock()
 
 def begin(timeout_s: float) -> None:
   """Watches over the others from now on, and ends together with them; for several processes."""
-  threading.Thread(target=_watch, args=(timeout_s,), daemon=True).start()
-  atexit.register(_leave, timeout_s)
+  watcher = threading.Thread(target=_watch, args=(timeout_s,), daemon=True)
+  watcher.start()
+  atexit.register(_leave, timeout_s, watcher)
 
 
 @contextlib.contextmanager
@@ -100,16 +101,21 @@ def _watch(timeout_s: float) -> None:
         _end(_LINE.format(_short(error)), LOST)
     finally:
       late.cancel()
+      late.join()
     _ending.wait(timeout_s / 8)
 
 
-def _leave(timeout_s: float) -> None:
+def _leave(timeout_s: float, watcher: threading.Thread) -> None:
   """At the end of the program: waits for the others, who may have files to write."""
   try:
     _meet("grpo_jax_end", timeout_s)
   except jax.errors.JaxRuntimeError as error:
     _end(_LINE.format(_short(error)), LOST)
   _ending.set()
+  # The meeting that the watcher is in ends with the connection, and the watcher with it: a thread
+  # that comes back to an interpreter that is gone aborts the process.
+  jax.distributed.shutdown()
+  watcher.join(timeout_s)
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -104,6 +104,11 @@ def test_processes_come_to_the_same_values_and_the_same_errors(count):
   assert list(_programs("tests.parallel.meeting", count)) == ["met"] * count
 
 
+def test_no_thread_is_left_when_the_interpreter_ends():
+  """One that comes back to it then aborts the process: exit code 134 of a run that was over."""
+  assert list(_programs("tests.parallel.leaving", 2)) == ["left"] * 2
+
+
 def test_a_checkpoint_is_read_in_another_mode_and_by_another_number_of_processes(tmp_path):
   """Of two steps each, which the program counts."""
   for mode, count in (("mesh", 2), ("pmap", 2), ("pmap", 1), ("mesh", 2)):
