@@ -91,7 +91,7 @@ test-parity: setup model .venv-parity/.ready  ## Against transformers and torch,
 
 .venv-parity/.ready:
 	$(PYTHON) -m venv .venv-parity
-	.venv-parity/bin/python -m pip install -q 'torch==2.13.0' 'transformers>=5.0' accelerate jinja2 safetensors gguf
+	.venv-parity/bin/python -m pip install -q 'torch==2.13.0' 'transformers>=5.0' 'peft>=0.18' accelerate jinja2 safetensors gguf
 	@touch $@
 
 lint: setup  ## Lint, format and types

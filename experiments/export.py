@@ -14,13 +14,16 @@ from grpo_jax.run import launch
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment file of the run.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Folder of the model, made here.", required=True)
+_ADAPTER = flags.DEFINE_bool(
+  "adapter", False, "The low-rank adapters alone, as peft reads them; else they are merged."
+)
 _STEP = flags.DEFINE_integer("step", None, "Which checkpoint; the newest by default.")
 flags.mark_flag_as_required("config")
 
 
 def main(_: list[str]) -> None:
   """Exports the checkpoint."""
-  launch.export(_CONFIG.value, _WORKDIR.value, _OUT.value, _STEP.value)
+  launch.export(_CONFIG.value, _WORKDIR.value, _OUT.value, _STEP.value, adapter=_ADAPTER.value)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,13 @@ class Batch:
 
 @flax.struct.dataclass
 class TrainState:
-  """All that an update changes. step: i32[], updates applied so far."""
+  """All that an update changes, and what it reads beside.
+
+  step: i32[], updates applied so far. params: what is trained. frozen: what low-rank adapters are
+  added to, as `model.lora.frozen_base` has it; None where all weights are trained.
+  """
 
   step: jax.Array
   params: Params
   opt_state: Any
+  frozen: Any = None

@@ -47,6 +47,15 @@ def random_params(net: model.Network, seed=0) -> dict:
   return jax.tree_util.tree_map_with_path(noise, net.abstract())
 
 
+def random_adapters(net: model.Network, lora: config.LoRA, seed=1) -> dict:
+  """Adapters that add something."""
+  rng = np.random.default_rng(seed)
+  key = jax.random.key(0)
+  shapes = jax.eval_shape(lambda: model.init_adapters(key, net.abstract(), lora.rank, lora.targets))
+  noise = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) * 0.3, jnp.float32)  # noqa: E731
+  return jax.tree.map(noise, shapes)
+
+
 def prompts(rows: list[list[int]], width: int | None = None, filler: int = 0) -> Prompts:
   """Left-padded rows; `filler` stands in the padding."""
   width = width or max(map(len, rows))

@@ -4,6 +4,7 @@ from grpo_jax.config.algorithm import AlgorithmConfig, Grouping, Selection, Shap
 from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment
 from grpo_jax.config.fields import Config, ConfigError, check, freeze
+from grpo_jax.config.lora import LoRA
 from grpo_jax.config.loss import LossConfig
 from grpo_jax.config.model import Architecture, Model, RopeScaling
 from grpo_jax.config.optimizer import Optimizer
@@ -33,6 +34,7 @@ __all__ = [
   "Evaluation",
   "Experiment",
   "Grouping",
+  "LoRA",
   "LossConfig",
   "Model",
   "Optimizer",

@@ -47,6 +47,7 @@ class PPO(GRPO):
       "selection": (self.selection, Selection()),
       "shaping.gdpo": (self.shaping.gdpo, False),
       "steps_per_program": (self.steps_per_program, 1),
+      "lora.rank": (self.lora.rank, 0),
     }
     problems += [
       f"{name}={value} is of GRPO: PPO has a critic for it, leave it as it is by default"

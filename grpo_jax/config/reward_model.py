@@ -47,3 +47,7 @@ class RewardModel(Stage):
   @property
   def longest(self) -> tuple[int, str]:
     return self.max_tokens, "max_tokens"
+
+  def contradictions(self) -> list[str]:
+    adapted = [f"lora.rank={self.lora.rank}: a reward model trains all weights"]
+    return super().contradictions() + (adapted if self.lora.rank else [])

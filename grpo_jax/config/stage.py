@@ -3,6 +3,7 @@
 import dataclasses
 
 from grpo_jax.config.fields import Config, field
+from grpo_jax.config.lora import LoRA
 from grpo_jax.config.optimizer import Optimizer
 from grpo_jax.config.task import Task
 
@@ -57,11 +58,13 @@ class Stage(Config):
   """The fields that all stages have.
 
   steps: the most that are taken. task: what is asked; None is the experiment's own.
+  lora: adapters that are trained in place of the weights, and added to them as the stage ends.
   """
 
   steps: int = field(100, least=1)
   task: Task | None = None
   optimizer: Optimizer = field(Optimizer)
+  lora: LoRA = field(LoRA)
   stop: Stop = field(Stop)
   switch: Switch = field(Switch)
 

@@ -127,7 +127,12 @@ class GRPO(Stage):
     if not self.rewards:
       problems.append("rewards is empty: name at least one, as in rewards={'number': 1.0}")
     problems += gate_problems(self.rewards)
-    asked = (self.reference_dtype, self.reference_place)
+    asked, own = (self.reference_dtype, self.reference_place), self.switch.reference == "fresh"
+    if asked != ("float32", "device") and self.lora.rank and own:
+      problems.append(
+        f"reference_dtype={asked[0]!r}, reference_place={asked[1]!r} with"
+        f" lora.rank={self.lora.rank}: the reference is the weights without the adapters"
+      )
     if asked != ("float32", "device") and not self.loss.kl_coefficient:
       problems.append(
         f"reference_dtype={asked[0]!r}, reference_place={asked[1]!r} without a reference: the loss"

@@ -2,6 +2,7 @@
 
 from grpo_jax.model.decode import Cache, Served, compact, empty_cache, serve, step
 from grpo_jax.model.decoder import Decoder, logits, served_logits
+from grpo_jax.model.lora import adapted, frozen_base, init_adapters, merged
 from grpo_jax.model.network import Network, Prefix, prompt_positions
 from grpo_jax.model.placement import ANYWHERE, Placement
 
@@ -13,9 +14,13 @@ __all__ = [
   "Placement",
   "Prefix",
   "Served",
+  "adapted",
   "compact",
   "empty_cache",
+  "frozen_base",
+  "init_adapters",
   "logits",
+  "merged",
   "prompt_positions",
   "serve",
   "served_logits",

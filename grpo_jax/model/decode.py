@@ -43,7 +43,7 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
 
   def block(index: int) -> Layer:
     layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], stacked))
-    layer.serve(network.place.served)
+    layer.serve(network.place.served, fold=network.folds)
     return layer
 
   keys, values = (jnp.moveaxis(leaf, 3, 2) for leaf in (prefix.keys, prefix.values))

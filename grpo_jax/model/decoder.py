@@ -1,12 +1,13 @@
 """The decoder: one flax.nnx module for the Llama, Qwen2 and Qwen3 families."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from grpo_jax.config import Architecture, RopeScaling
+from grpo_jax.model import lora
 from grpo_jax.model.attention import rotate
 from grpo_jax.model.linear import few_rows, linear, served_linear, swiglu
 
@@ -39,9 +40,18 @@ def _stretch(frequencies: jax.Array, scaling: RopeScaling) -> jax.Array:
 
 
 class Layer(nnx.Module):
-  """One pre-norm block: grouped-query attention, then SwiGLU."""
+  """One pre-norm block: grouped-query attention, then SwiGLU.
 
-  def __init__(self, architecture: Architecture, dtype: jnp.dtype, rngs: nnx.Rngs):
+  ranks: of the low-rank adapters beside its weights, by their names; see `model.lora`.
+  """
+
+  def __init__(
+    self,
+    architecture: Architecture,
+    dtype: jnp.dtype,
+    rngs: nnx.Rngs,
+    ranks: Sequence[tuple[str, int]] = (),
+  ):
     a = self.architecture = architecture
     self.dtype = dtype
     self.served = False
@@ -68,20 +78,27 @@ class Layer(nnx.Module):
     self.gate = normal(D, F, fan_in=D)
     self.up = normal(D, F, fan_in=D)
     self.down = normal(F, D, fan_in=F / narrow**2)
+    self.adapted = tuple(name for name, _ in ranks)
+    for name, rank in ranks:
+      shape, inputs = getattr(self, name).shape, lora.INPUTS.get(name, 1)
+      setattr(self, f"{name}_a", nnx.Param(jnp.zeros((*shape[:inputs], rank))))
+      setattr(self, f"{name}_b", nnx.Param(jnp.zeros((rank, *shape[inputs:]))))
+    if ranks:
+      self.adapter_scale = nnx.Param(jnp.ones(()))
 
   def __call__(self, x: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
     """x [P,X,D] -> [P,X,D]; `turn` applies the rotary embedding, `mix` attends."""
     x = x + self._attention(x, turn, mix)
     y = rms_norm(x, self.ffn_norm[...], self.architecture.norm_eps)
-    gated = swiglu(self._linear(y, self.gate), self._linear(y, self.up))
-    return x + self._linear(gated, self.down)
+    gated = swiglu(self._linear(y, "gate"), self._linear(y, "up"))
+    return x + self._linear(gated, "down")
 
   def _attention(self, x: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
     a = self.architecture
     y = rms_norm(x, self.attention_norm[...], a.norm_eps)
-    query = self._linear(y, self.query)
-    key = self._linear(y, self.key)
-    value = self._linear(y, self.value)
+    query = self._linear(y, "query")
+    key = self._linear(y, "key")
+    value = self._linear(y, "value")
     if a.qkv_bias:
       query += self.query_bias[...].astype(self.dtype)
       key += self.key_bias[...].astype(self.dtype)
@@ -89,30 +106,48 @@ class Layer(nnx.Module):
     if a.qk_norm:
       query = rms_norm(query, self.query_norm[...], a.norm_eps)
       key = rms_norm(key, self.key_norm[...], a.norm_eps)
-    return self._linear(mix(turn(query), turn(key), value), self.output, inputs=2)
+    return self._linear(mix(turn(query), turn(key), value), "output")
 
-  def _linear(self, x: jax.Array, weight: nnx.Param, *, inputs: int = 1) -> jax.Array:
-    if self.served:
-      return served_linear(x, weight[...], inputs=inputs)
-    return linear(x, weight[...].astype(self.dtype), inputs=inputs)
+  def _linear(self, x: jax.Array, name: str) -> jax.Array:
+    inputs, product = lora.INPUTS.get(name, 1), served_linear if self.served else linear
+    y = product(x, self._weight(name), inputs=inputs)
+    if name not in self.adapted:
+      return y
+    low = linear(x, self._weight(f"{name}_a"), inputs=inputs) * self._weight("adapter_scale")
+    return y + linear(low, self._weight(f"{name}_b"))
 
-  def serve(self, place: Callable[[str, jax.Array], jax.Array]) -> None:
+  def _weight(self, name: str) -> jax.Array:
+    return getattr(self, name)[...].astype(self.dtype)
+
+  def serve(self, place: Callable[[str, jax.Array], jax.Array], *, fold: bool) -> None:
     """Lays the weights out for decoding: the compute type, one row of inputs an output.
 
     place: (name, weight) -> the weight where it is to be read.
+    fold: adds the adapters to the weights, so that they cost nothing at a token.
     """
+    if fold:
+      for name in self.adapted:
+        low, up = getattr(self, f"{name}_a"), getattr(self, f"{name}_b")
+        weight, scale = getattr(self, name), self.adapter_scale[...]
+        weight.set_value(weight[...] + lora.product(low[...], up[...], scale))
+      self.adapted = ()
     self.served = True
     for name in ("query", "key", "value", "output", "gate", "up", "down"):
-      weight = getattr(self, name)
-      inputs = range(2 if name == "output" else 1)
-      turned = jnp.moveaxis(weight[...].astype(self.dtype), inputs, range(-len(inputs), 0))
-      weight.set_value(place(name, turned))
+      inputs = range(lora.INPUTS.get(name, 1))
+      turned = jnp.moveaxis(self._weight(name), inputs, range(-len(inputs), 0))
+      getattr(self, name).set_value(place(name, turned))
 
 
 class Decoder(nnx.Module):
   """Embedding, L stacked layers, final norm and head. Parameters are float32."""
 
-  def __init__(self, architecture: Architecture, dtype: jnp.dtype, rngs: nnx.Rngs):
+  def __init__(
+    self,
+    architecture: Architecture,
+    dtype: jnp.dtype,
+    rngs: nnx.Rngs,
+    ranks: Sequence[tuple[str, int]] = (),
+  ):
     a = self.architecture = architecture
     self.dtype = dtype
     self.embed = nnx.Param(jax.random.normal(rngs.params(), (a.vocab_size, a.hidden_size)) * 0.02)
@@ -120,7 +155,7 @@ class Decoder(nnx.Module):
     @nnx.split_rngs(splits=a.layers)
     @nnx.vmap
     def stack(rngs: nnx.Rngs) -> Layer:
-      return Layer(a, dtype, rngs)
+      return Layer(a, dtype, rngs, ranks)
 
     self.layers = stack(rngs)
     self.final_norm = nnx.Param(jnp.ones(a.hidden_size))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.struct
@@ -12,6 +12,7 @@ from flax import nnx
 
 from grpo_jax.config import Architecture
 from grpo_jax.config import Model as ModelConfig
+from grpo_jax.model import lora
 from grpo_jax.model.attention import causal_attention, heads_first, queries_first, queries_last
 from grpo_jax.model.decoder import Decoder, Layer
 from grpo_jax.model.placement import ANYWHERE, Placement
@@ -36,7 +37,10 @@ class Prefix:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-  """A model without its parameters: hashable, so that it may be a static argument of jit."""
+  """A model without its parameters: hashable, so that it may be a static argument of jit.
+
+  shared: whether other policies read the same weights, with adapters of their own.
+  """
 
   architecture: Architecture
   dtype: str = "float32"
@@ -45,6 +49,7 @@ class Network:
   logprob_chunk: int = 256
   compactions: int = 1
   place: Placement = ANYWHERE
+  shared: bool = False
 
   @classmethod
   def from_config(cls, architecture: Architecture, config: ModelConfig) -> "Network":
@@ -62,8 +67,8 @@ class Network:
     return jax.eval_shape(self.init, jax.random.key(0))
 
   def bind(self, params: Params) -> Decoder:
-    """The decoder with these parameters."""
-    graphdef, state = _skeleton(self.architecture, self.dtype)
+    """The decoder with these parameters, and with the adapters among them."""
+    graphdef, state = _skeleton(self.architecture, self.dtype, lora.ranks(params))
     # Layers are gathered one at a time, where they are computed.
     around = {name: leaf for name, leaf in params.items() if name != "layers"}
     params = params | self.place.gathered(around)
@@ -145,6 +150,15 @@ class Network:
     """[V,D], the rows that hidden states are compared with, in the compute type."""
     return self.bind(params).head_weight()
 
+  @property
+  def folds(self) -> bool:
+    """Whether decoding adds adapters to the weights first.
+
+    Not in short types, which would round away what an adapter adds to a large weight: answers would
+    be of another policy than the update's.
+    """
+    return self.dtype == "float32" and not self.shared
+
   def _layers(self, decoder: Decoder, layer: LayerFn, x: jax.Array, inputs: Any) -> Any:
     """Scans `layer(block, x, inputs[l]) -> (x, outputs[l])` over the stacked layers."""
     graphdef, stacked = nnx.split(decoder.layers)
@@ -190,7 +204,9 @@ def _joined(prompt: jax.Array, answers: jax.Array) -> jax.Array:
 
 
 @functools.lru_cache
-def _skeleton(architecture: Architecture, dtype: str) -> tuple[Any, Any]:
+def _skeleton(
+  architecture: Architecture, dtype: str, ranks: Sequence[tuple[str, int]]
+) -> tuple[Any, Any]:
   """The decoder's structure, and its state as shapes."""
-  make = functools.partial(Decoder, architecture, jnp.dtype(dtype))
+  make = functools.partial(Decoder, architecture, jnp.dtype(dtype), ranks=ranks)
   return nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))

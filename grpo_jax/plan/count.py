@@ -1,5 +1,7 @@
 """Parameters of a decoder, by part."""
 
+from collections.abc import Sequence
+
 from grpo_jax.config import Architecture
 
 
@@ -19,6 +21,14 @@ def layer_products(a: Architecture) -> int:
 def embedding_parameters(a: Architecture) -> int:
   """V D, the table of tokens; as many again make the head where it is not tied."""
   return a.vocab_size * a.hidden_size
+
+
+def adapter_parameters(a: Architecture, rank: int, targets: Sequence[str]) -> int:
+  """Low-rank adapters of all layers: r (I + O) for each weight of I inputs and O outputs."""
+  D, F, H = a.hidden_size, a.ffn_size, a.head_size
+  sides = {"query": a.heads * H, "key": a.kv_heads * H, "value": a.kv_heads * H}
+  sides |= {"output": a.heads * H, "gate": F, "up": F, "down": F}
+  return a.layers * rank * sum(D + sides[name] for name in targets)
 
 
 def parameters(a: Architecture) -> int:

@@ -48,12 +48,13 @@ def decode_step(a: Architecture, work: Work) -> float:
 def update(a: Architecture, work: Work, *, remat: bool) -> float:
   """Forward and backward of all rows, what is recomputed included, once an epoch.
 
-  The backward pass is twice the forward one. Layers: once more with remat. Attention: twice more
-  either way, for its layer and for its own block of scores. Logits: once more, by chunks.
+  The backward pass is twice the forward one, of weights that are frozen once. Layers: once more
+  with remat. Attention: twice more either way, for its layer and for its own block of scores.
+  Logits: once more, by chunks. The products of adapters themselves are left out.
   """
-  once = forward(a, work)
-  layers, attention = once.layers * (4 if remat else 3), once.attention * 5
-  policy = layers + attention + once.head * 4
+  once, back = forward(a, work), 1 if work.rank else 2
+  layers, attention = once.layers * (1 + back + remat), once.attention * 5
+  policy = layers + attention + once.head * (2 + back)
   critic = layers + attention if work.critic == "separate" else 0.0
   epochs = work.updates / work.minibatches
   return epochs * (policy + critic)

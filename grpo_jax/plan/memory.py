@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from grpo_jax.config import Architecture
 from grpo_jax.plan.compiled import Compiled
-from grpo_jax.plan.count import parameters
+from grpo_jax.plan.count import adapter_parameters, parameters
 from grpo_jax.plan.roofline import How, kv_heads
 from grpo_jax.plan.rooms import (
   LOGITS,
@@ -71,19 +71,27 @@ def stage_memory(
 
 
 def state_parts(a: Architecture, work: Work, split: Split, *, on_cpu: bool) -> Parts:
-  """Float32 weights with two moments each, and the models beside them that are only read."""
-  one = 4.0 * parameters(a) / split.weights
+  """Float32 weights, two moments of what is trained, and the models beside that are only read."""
+  one, trained = 4.0 * parameters(a) / split.weights, _trained(a, work, split)
   found = {
     "process": _PROCESS if on_cpu else 0.0,
     "compiler": _COMPILER if on_cpu else 0.0,
     "weights": one,
-    "moments": work.moments / 4 * one,
+    "adapters": trained if work.rank else 0.0,
+    "moments": work.moments / 4 * trained,
     "reference": work.reference_bytes / 4 * one if work.reference and not work.on_host else 0.0,
     "critic, its moments": 3 * one if work.critic == "separate" else 0.0,
     "reward models": one * work.judges,
     "policy beside": one if work.beside else 0.0,
   }
   return {name: size for name, size in found.items() if size}
+
+
+def _trained(a: Architecture, work: Work, split: Split) -> float:
+  """Bytes of the float32 parameters that have a gradient; adapters are whole on each device."""
+  if work.rank:
+    return 4.0 * adapter_parameters(a, work.rank, work.targets)
+  return 4.0 * parameters(a) / split.weights
 
 
 def rollout_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
@@ -122,7 +130,7 @@ def look_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
 
 def update_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
   """One micro-batch forward and backward, and the gradients that they add up to."""
-  rows, one = part_rows(work, split), 4.0 * parameters(a) / split.weights
+  rows, one = part_rows(work, split), _trained(a, work, split)
   decoders = 1 + (work.critic == "separate")
   copies = 1 if work.micro_batches == 1 else 2
   tokens = rows * work.tokens

@@ -1,6 +1,7 @@
 """What one step of a stage computes, as sizes: all that the formulae need of a config."""
 
 import dataclasses
+from typing import Any
 
 from grpo_jax.config import (
   GRPO,
@@ -31,7 +32,9 @@ class Work:
   old, reference: whether log-probs before the update, and those of a reference, are computed.
   critic: "", "separate" or "shared". judges: learned rewards. beside: whether the policy is kept
     beside what is trained.
-  moments, reference_bytes: bytes a parameter that Adam's two moments and the reference take.
+  moments, reference_bytes: bytes a parameter that Adam's two moments and the reference take; no
+    bytes where the reference is what adapters are added to.
+  rank, targets: of low-rank adapters; rank 0 trains all parameters.
   on_host: whether the reference is sent to the device for its pass alone.
   """
 
@@ -53,6 +56,8 @@ class Work:
   moments: int = 8
   reference_bytes: int = 4
   on_host: bool = False
+  rank: int = 0
+  targets: tuple[str, ...] = ()
 
   @property
   def tokens(self) -> int:
@@ -96,6 +101,7 @@ def stage_work(stage: Stage, prompt_length: int, decoded: int | None = None) -> 
   """
   micro = stage.optimizer.micro_batches
   moments = 4 + _BYTES[stage.optimizer.first_moment]
+  lora: dict[str, Any] = {"rank": stage.lora.rank, "targets": stage.lora.targets}
   if isinstance(stage, GRPO):
     return _sampled(stage, prompt_length, decoded)
   if isinstance(stage, RewardModel):  # two answers, each read to its end
@@ -105,16 +111,17 @@ def stage_work(stage: Stage, prompt_length: int, decoded: int | None = None) -> 
   if isinstance(stage, SFT):
     sizes = (stage.batch_size, prompt_length, 1, stage.max_tokens)
     fed, headed = stage.max_tokens - 1, stage.max_tokens
-    return Work(*sizes, fed=fed, headed=headed, micro_batches=micro, moments=moments)
+    return Work(*sizes, fed=fed, headed=headed, micro_batches=micro, moments=moments, **lora)
   assert isinstance(stage, Pretrain), stage
   sizes, headed = (stage.batch_size, stage.length, 0, 0), stage.length - 1
-  return Work(*sizes, fed=0, headed=headed, micro_batches=micro, moments=moments)
+  return Work(*sizes, fed=0, headed=headed, micro_batches=micro, moments=moments, **lora)
 
 
 def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
   sizes, loss, T = stage.rollout, stage.loss, stage.rollout.max_tokens
   if decoded is not None and not 1 <= decoded <= T:
     raise ConfigError(f"--answer_tokens={decoded}: rollout.max_tokens={T} is the most, and 1 least")
+  own = stage.lora.rank > 0 and stage.switch.reference == "fresh"
   return Work(
     sizes.prompts,
     S,
@@ -130,9 +137,11 @@ def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
     reference=loss.kl_coefficient > 0,
     critic=stage.critic if isinstance(stage, PPO) else "",
     moments=4 + _BYTES[stage.optimizer.first_moment],
-    reference_bytes=_BYTES[stage.reference_dtype],
+    reference_bytes=0 if own else _BYTES[stage.reference_dtype],
     on_host=stage.reference_place == "host",
     judges=sum(name.startswith(("stage:", "model:")) for name in stage.rewards),
+    rank=stage.lora.rank,
+    targets=stage.lora.targets,
   )
 
 

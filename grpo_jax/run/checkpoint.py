@@ -62,7 +62,7 @@ class Checkpointer:
     """Starts a save and returns; raises if the save before it failed."""
     self._manager.check_for_errors()
     metrics = None if accuracy is None else {"accuracy": accuracy}
-    args = ocp.args.StandardSave(storage.storable(state))
+    args = ocp.args.StandardSave(storage.storable(_changing(state)))
     self._manager.save(number, args=args, metrics=metrics, force=True)
 
   def latest(self) -> int | None:
@@ -74,8 +74,9 @@ class Checkpointer:
     return sorted(self._manager.all_steps())
 
   def restore(self, number: int, like: TrainState) -> TrainState:
-    """The state of checkpoint `number`; `like` has its shapes and types."""
-    return self._manager.restore(number, args=ocp.args.StandardRestore(like))
+    """The state of checkpoint `number` without what is frozen; `like` has its shapes and types."""
+    args = ocp.args.StandardRestore(_changing(like))
+    return TrainState(**self._manager.restore(number, args=args))
 
   def saved(self, number: int) -> dict[str, Any]:
     """Checkpoint `number` as nested dicts of NumPy arrays, whatever kind of stage it is of."""
@@ -118,6 +119,11 @@ class Checkpointer:
     self._manager.wait_until_finished()
     self._manager.check_for_errors()
     self._manager.close()
+
+
+def _changing(state: TrainState) -> dict[str, Any]:
+  """What updates change: weights that are frozen stay where the stage has pinned them."""
+  return {"step": state.step, "params": state.params, "opt_state": state.opt_state}
 
 
 def _target(like: Params) -> Params:

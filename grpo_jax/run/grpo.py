@@ -18,8 +18,8 @@ from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records, time_figures
 from grpo_jax.run.gather import make_gather
 from grpo_jax.run.learn import Looks, make_learner, make_looks, stage_step
-from grpo_jax.run.stage import Outcome, Runner, Setting, Told
-from grpo_jax.steps.update import init_state
+from grpo_jax.run.stage import Outcome, Runner, Setting, Told, policy_of
+from grpo_jax.run.trained import make_init
 from grpo_jax.types import Batch, Params, TrainState
 
 
@@ -44,7 +44,7 @@ def make_grpo_runner(
     make_looks(setting, stage, reference),
     lambda _, used, looks: make_batch(used, looks),
     make_learner(setting, stage, stage_step(setting, stage, optimizer)),
-    functools.partial(init_state, optimizer=optimizer),
+    make_init(setting, stage, optimizer),
     past,
   )
 
@@ -52,30 +52,30 @@ def make_grpo_runner(
 def make_policy_runner(
   setting: Setting,
   stage: GRPO,
-  look: Callable[[Params, Answers], Looks],
+  look: Callable[[TrainState, Answers], Looks],
   make_batch: Callable[[Params, Answers, Looks], Batch],
   learn: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
   init: Callable[[Params], TrainState],
   past: Iterable[Mapping[str, Any]],
-  policy: Callable[[Params], Params] = lambda params: params,
+  policy: Callable[[TrainState], Params] = policy_of,
 ) -> Runner:
   """Builds a stage that samples, scores and updates, whatever the update is.
 
   Args:
     setting, stage, past: as in `make_grpo_runner`.
-    look: (policy, answers) -> log-probs before the update.
+    look: (state, answers) -> log-probs before the update.
     make_batch: (parameters, answers, log-probs) -> what the update learns from.
     learn: (state, batch) -> state and metrics.
     init: policy -> state.
-    policy: a state's parameters -> the policy among them.
+    policy: state -> the policy in it.
   """
-  devices, gather = setting.devices, make_gather(setting, stage, past)
+  gather = make_gather(setting, stage, past)
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
-    answers, rows = gather(policy(state.params), step)
+    answers, rows = gather(policy(state), step)
     used = answers.rows(rows)
-    looks = look(policy(state.params), used)
+    looks = look(state, used)
     batch = make_batch(state.params, used, looks)
     state, metrics = learn(state, batch)
     # The device works on: what is read from it comes last.
@@ -83,12 +83,12 @@ def make_policy_runner(
     everyone = np.zeros(answers.scores.total.shape, np.float32)
     everyone[rows] = answer_advantages(np.asarray(batch.advantages), np.asarray(batch.rollout.mask))
     samples = sample_records(answers, everyone)
-    figures |= metrics_lib.read(devices.first(metrics))
+    figures |= metrics_lib.read(metrics)
     seconds = np.append(answers.seconds, time.monotonic() - started)
     figures |= time_figures(answers, used, seconds)
     return state, lambda: [Outcome(figures, samples)]
 
-  return Runner(stage.steps, init, advance, policy=lambda state: policy(state.params))
+  return Runner(stage.steps, init, advance, policy=policy)
 
 
 def make_batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:

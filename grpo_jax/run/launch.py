@@ -65,12 +65,15 @@ def distribute(
   _in_one_line(lambda: cluster.start(address, count, index, heartbeat_timeout_s))
 
 
-def export(experiment: Experiment, workdir: str, out: str, number: int | None) -> None:
-  """Writes a checkpoint of a run as a model folder."""
+def export(
+  experiment: Experiment, workdir: str, out: str, number: int | None, *, adapter: bool = False
+) -> None:
+  """Writes a checkpoint of a run as a model folder, or its adapters alone."""
   from grpo_jax.run.export import export
 
-  number = _in_one_line(lambda: export(experiment, workdir, out, number))
-  _say(f"checkpoint {number} of {workdir} is a model in {out}")
+  number = _in_one_line(lambda: export(experiment, workdir, out, number, adapter=adapter))
+  what = "an adapter" if adapter else "a model"
+  _say(f"checkpoint {number} of {workdir} is {what} in {out}")
 
 
 def print_sharding(experiment: Experiment) -> None:

@@ -15,7 +15,8 @@ from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_schedule
 from grpo_jax.parallel import AnyDevices, storage
 from grpo_jax.run.answers import Answers
-from grpo_jax.run.stage import Setting
+from grpo_jax.run.stage import Setting, policy_of
+from grpo_jax.run.trained import reference_in
 from grpo_jax.steps import StepFn, make_grpo_step
 from grpo_jax.steps.update import split
 from grpo_jax.types import Batch, Params, Rollout, TrainState
@@ -34,24 +35,34 @@ class Looks:
 
 
 def make_looks(
-  setting: Setting, stage: GRPO, reference: Params | None
-) -> Callable[[Params, Answers], Looks]:
-  """Builds (parameters, answers) -> Looks: a forward pass only where something needs it.
+  setting: Setting,
+  stage: GRPO,
+  reference: Params | None,
+  policy: Callable[[TrainState], Params] = policy_of,
+) -> Callable[[TrainState, Answers], Looks]:
+  """Builds (state, answers) -> Looks: a forward pass only where something needs it.
 
   With one update a rollout the step's own log-probs are the old ones, and no pass is paid.
+
+  Args:
+    setting, stage: the run and its stage.
+    reference: what the KL compares with; None where it has none, or compares with the weights that
+      adapters are added to.
+    policy: state -> the policy in it.
   """
   devices, loss = setting.devices, stage.loss
   compiled = devices.compile(stage_look(setting, stage))
   frozen = None if reference is None else _kept(devices, stage, reference)
 
-  def looks(params: Params, answers: Answers) -> Looks:
+  def looks(state: TrainState, answers: Answers) -> Looks:
     rollout, old, ref, kept = devices.split(answers.rollout), None, None, None
+    before = reference_in(state) if frozen is None else frozen()
     if stage.needs_old or loss.entropy_top < 1:
-      old, entropy = jax.device_get(devices.join(compiled(params, rollout)))
+      old, entropy = jax.device_get(devices.join(compiled(policy(state), rollout)))
       if loss.entropy_top < 1:
         kept = highest(entropy, np.asarray(answers.rollout.mask), loss.entropy_top)
-    if frozen is not None:
-      ref = jax.device_get(devices.join(compiled(frozen(), rollout)))[0]
+    if loss.kl_coefficient > 0:
+      ref = jax.device_get(devices.join(compiled(before, rollout)))[0]
     return Looks(old if stage.needs_old else None, ref, kept)
 
   return looks
@@ -120,9 +131,9 @@ def make_learner(
       start = number % stage.minibatches
       part = jax.tree.map(lambda leaf, start=start: leaf[start :: stage.minibatches], batch)
       state, metrics = update(state, devices.split(part))
-      all_metrics.append(metrics)
+      all_metrics.append(devices.first(metrics))
       if stage.strict and number == 0:
-        _check_ratio(metrics_lib.read(devices.first(metrics))["policy/log_ratio_max"])
+        _check_ratio(metrics_lib.read(all_metrics[0])["policy/log_ratio_max"])
     merged = functools.reduce(metrics_lib.merge, all_metrics)
     if updates > 1:  # how stale the answers were by the last update
       merged["policy/kl_old_last"] = all_metrics[-1]["policy/kl_old"]

@@ -1,7 +1,6 @@
 """The programs of a stage as a run compiles them, and what they are given, from shapes alone."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from grpo_jax.run.sampler import stage_rollout
 from grpo_jax.run.sft import sft_step
 from grpo_jax.run.stage import Setting
 from grpo_jax.run.texts import text_step
-from grpo_jax.steps.update import init_state
+from grpo_jax.run.trained import make_init
 from grpo_jax.types import Params
 
 
@@ -87,7 +86,7 @@ def _step(setting: Setting, stage: Stage) -> tuple[Callable, Callable]:
   if isinstance(stage, RewardModel):
     return reward_model_step(setting, stage)
   optimizer = make_optimizer(stage.optimizer)
-  init = functools.partial(init_state, optimizer=optimizer)
+  init = make_init(setting, stage, optimizer)
   if isinstance(stage, GRPO):
     return stage_step(setting, stage, optimizer), init
   if isinstance(stage, SFT):

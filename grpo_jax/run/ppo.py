@@ -34,15 +34,19 @@ def make_ppo_runner(
 ) -> Runner:
   """Builds the stage; arguments as in `make_grpo_runner`."""
   step, init = ppo_step(setting, stage)
+
+  def policy(state: TrainState) -> Params:
+    return dict(state.params["policy"])
+
   return make_policy_runner(
     setting,
     stage,
-    make_looks(setting, stage, reference),
+    make_looks(setting, stage, reference, policy),
     make_ppo_batch_maker(setting, stage),
     make_learner(setting, stage, step),
     init,
     past,
-    policy=lambda params: params["policy"],
+    policy,
   )
 
 

@@ -1,6 +1,5 @@
 """A stage of GRPO whose rewards are in JAX: many steps a program, read while the next one runs."""
 
-import functools
 import time
 from typing import Any
 
@@ -21,8 +20,8 @@ from grpo_jax.run.learn import stage_step
 from grpo_jax.run.learned import learned_judge
 from grpo_jax.run.sampler import check_scores, reads_solutions, solutions, stage_rollout
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
+from grpo_jax.run.trained import make_init
 from grpo_jax.steps import Asked, Program, Record, make_grpo_program
-from grpo_jax.steps.update import init_state
 from grpo_jax.tasks import Example
 from grpo_jax.types import Params, Rollout, TrainState
 
@@ -50,8 +49,7 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
 
     return state, told
 
-  init = functools.partial(init_state, optimizer=optimizer)
-  return Runner(stage.steps, init, advance, stride=count)
+  return Runner(stage.steps, make_init(setting, stage, optimizer), advance, stride=count)
 
 
 def stage_program(setting: Setting, stage: GRPO) -> tuple[Program, dict[str, Params]]:

@@ -1,6 +1,5 @@
 """A stage of supervised fine-tuning, step by step."""
 
-import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +9,8 @@ from grpo_jax.config import SFT
 from grpo_jax.optimizer import make_optimizer, make_schedule
 from grpo_jax.run.batches import prompt_batch, solution_batch
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
+from grpo_jax.run.trained import make_init
 from grpo_jax.steps import make_sft_step
-from grpo_jax.steps.update import init_state
 from grpo_jax.types import TrainState
 
 
@@ -34,7 +33,7 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
     figures |= {"time/step_s": seconds, "time/tokens_per_s": float(mask.sum()) / seconds}
     return state, lambda: [Outcome(figures, [])]
 
-  return Runner(stage.steps, functools.partial(init_state, optimizer=optimizer), advance)
+  return Runner(stage.steps, make_init(setting, stage, optimizer), advance)
 
 
 def sft_step(setting: Setting, stage: SFT, optimizer: Any) -> Callable:

@@ -1,12 +1,11 @@
 """What a stage of any kind is to the loop: a number of steps, a first state, and one step."""
 
 import dataclasses
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from grpo_jax.config import Experiment, Stage
-from grpo_jax.model import Network
+from grpo_jax.model import Network, adapted
 from grpo_jax.parallel import AnyDevices
 from grpo_jax.rewards import LearnedReward
 from grpo_jax.tasks import Task
@@ -73,6 +72,11 @@ class Outcome:
 Told = Callable[[], list[Outcome]]
 
 
+def policy_of(state: TrainState) -> Params:
+  """The policy as a network takes it, of a state that trains nothing else."""
+  return adapted(state.params, state.frozen)
+
+
 @dataclasses.dataclass(frozen=True)
 class Runner:
   """A stage as the loop sees it.
@@ -92,7 +96,7 @@ class Runner:
   init: Callable[[Params], TrainState]
   advance: Callable[[TrainState, int], tuple[TrainState, Told]]
   stride: int = 1
-  policy: Callable[[TrainState], Params] | None = operator.attrgetter("params")
+  policy: Callable[[TrainState], Params] | None = policy_of
   judge: Callable[[TrainState], dict[str, float]] | None = None
   finish: Callable[[Params], None] | None = None
 

@@ -22,6 +22,7 @@ from grpo_jax.run.stage import Runner, Setting, Told
 from grpo_jax.run.stop import is_best, is_over
 from grpo_jax.run.switch import kept_moments, reference_of
 from grpo_jax.run.teller import Teller
+from grpo_jax.run.trained import merged_policy
 from grpo_jax.run.writer import Writer
 from grpo_jax.types import Params, TrainState
 
@@ -81,6 +82,8 @@ class Stages:
     runner = self._runner(setting, name, stage, params)
     if runner.policy is None:
       params = self.checkpoints.pinned("policy", name, params)
+    if stage.lora.rank:
+      params = self.checkpoints.pinned("base", name, params)
     state = devices.replicate(self._state(setting, runner, stage, params, number + step))
     if self.done == step == 0 and self.last is None:  # the first that runs
       self.teller.evaluated(name, 0, runner, state, models)
@@ -100,20 +103,25 @@ class Stages:
         self.teller.tell(name, stage.steps, *waiting.pop(0), spent)
       accuracy = self.teller.evaluated(name, now, runner, state, models) if due else None
       if due and stage.stop.patience and is_best(stage.stop, self._watched(name)):
-        self.checkpoints.save_best(name, devices.first(runner.trained(state)))
+        self.checkpoints.save_best(name, self._trained(runner, stage, state))
       if kept:
         self.checkpoints.save(number + now, devices.first(state), accuracy)
       step = now
     if step < stage.steps:
       self.say(f"{name}: ends after step {step} of {stage.steps}, as its stop rule says")
     self.last = devices.first(state)
-    trained = devices.first(runner.trained(state))
+    trained = self._trained(runner, stage, state)
     if stage.stop.patience and (best := self.checkpoints.best(name, trained)) is not None:
       self.say(f"{name}: what it has trained goes on as it was at its best {stage.stop.figure}")
       trained = best
     if runner.finish is not None:
       runner.finish(devices.replicate(trained))
     return params if runner.policy is None else trained
+
+  def _trained(self, runner: Runner, stage: Stage, state: TrainState) -> Params:
+    """What the stage is about as it stands, without adapters."""
+    trained = self.setting.devices.first(runner.trained(state))
+    return merged_policy(trained) if stage.lora.rank else trained
 
   def _over(self, name: str, step: int) -> bool:
     """Whether a stage ends after `step` steps."""
@@ -145,14 +153,16 @@ class Stages:
     if isinstance(stage, GRPO):
       for notice in notices(stage):
         self.say(f"{name}: {notice}")
-      if stage.loss.kl_coefficient > 0:
-        first = reference_of(self.config, name)
-        if first != name and not self.checkpoints.is_pinned("reference", first):
+      first = reference_of(self.config, name)
+      # Adapters leave the weights as they were: the reference is there already.
+      what = "base" if self.config.stages[first].lora.rank else "reference"
+      if stage.loss.kl_coefficient > 0 and (what, first) != ("base", name):
+        if first != name and not self.checkpoints.is_pinned(what, first):
           raise ConfigError(
             f"stages.{name}.switch.reference='keep': stage {first!r}, whose reference it is, has"
             " not run in this folder"
           )
-        reference = self.checkpoints.pinned("reference", first, params)
+        reference = self.checkpoints.pinned(what, first, params)
     return make_runner(setting, stage, reference, self.writer.samples(name))
 
   def _state(
@@ -162,7 +172,9 @@ class Stages:
     devices = setting.devices
     if number > setting.steps_before:
       like = devices.like(jax.eval_shape(runner.init, params))
-      return self.checkpoints.restore(number, like)
+      saved = self.checkpoints.restore(number, like)
+      frozen = devices.init(runner.init, params).frozen if stage.lora.rank else None
+      return saved.replace(frozen=frozen)  # type: ignore[attr-defined]
     state = devices.init(runner.init, params)
     if stage.switch.moments == "keep":
       state = state.replace(opt_state=kept_moments(self.last, state))  # type: ignore[attr-defined]

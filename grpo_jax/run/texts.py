@@ -13,9 +13,9 @@ from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_optimizer, make_schedule
 from grpo_jax.packing import Document, fill, first_fit
 from grpo_jax.run.corpus import make_corpus
-from grpo_jax.run.stage import Outcome, Runner, Setting, Told
+from grpo_jax.run.stage import Outcome, Runner, Setting, Told, policy_of
+from grpo_jax.run.trained import make_init
 from grpo_jax.steps import make_text_loss, make_text_step
-from grpo_jax.steps.update import init_state
 from grpo_jax.types import TrainState
 
 
@@ -46,7 +46,7 @@ def make_text_runner(setting: Setting, stage: Pretrain) -> Runner:
     }
     return state, lambda: [Outcome(figures, [])]
 
-  init = functools.partial(init_state, optimizer=optimizer)
+  init = make_init(setting, stage, optimizer)
   return Runner(stage.steps, init, advance, judge=make_judge(setting, stage, corpus.held_out))
 
 
@@ -77,7 +77,7 @@ def make_judge(
 
   def judge(state: TrainState) -> dict[str, float]:
     each: list[Metrics] = [
-      devices.first(compiled(state.params, devices.split(part))) for part in parts
+      devices.first(compiled(policy_of(state), devices.split(part))) for part in parts
     ]
     merged = functools.reduce(metrics_lib.merge, each)
     loss = metrics_lib.read(merged)["eval/loss"]

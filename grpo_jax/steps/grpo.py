@@ -1,5 +1,6 @@
 """One update by group-relative policy optimisation."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -49,9 +50,10 @@ def make_grpo_step(
   kl_in_loss = loss.kl_coefficient > 0 and loss.kl_place == "loss"
   everywhere = kl_in_loss or loss.entropy_coefficient != 0
 
-  def part_loss(params: Params, part: Any) -> tuple[jax.Array, Metrics]:
+  def part_loss(frozen: Any, params: Params, part: Any) -> tuple[jax.Array, Metrics]:
     batch, weights = part
-    logprobs, entropy = answer_logprobs(network, params, batch.rollout, temperature=temperature)
+    policy = model.adapted(params, frozen)
+    logprobs, entropy = answer_logprobs(network, policy, batch.rollout, temperature=temperature)
     return batch_policy_loss(batch, logprobs, entropy, weights, loss)
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -70,7 +72,7 @@ def make_grpo_step(
     size = useful.shape[0] // micro_batches
     count = (jnp.sum(useful) + size - 1) // size
     gradients, value, metrics = update.summed_gradients(
-      part_loss,
+      functools.partial(part_loss, state.frozen),
       state.params,
       update.split(parts, micro_batches, network.place),
       count,

@@ -1,5 +1,6 @@
 """One update by the likelihood of given tokens, whatever batch they come in."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,9 +46,9 @@ def make_likelihood_step(
     axis_name: the device axis that the batch is split over, if any.
   """
 
-  def part_loss(params: Params, part: Any) -> tuple[jax.Array, Metrics]:
+  def part_loss(frozen: Any, params: Params, part: Any) -> tuple[jax.Array, Metrics]:
     batch, weights = part
-    logprobs, mask = logprobs_fn(params, batch), mask_fn(batch)
+    logprobs, mask = logprobs_fn(model.adapted(params, frozen), batch), mask_fn(batch)
     loss = -jnp.sum(jnp.where(mask, logprobs, 0) * weights)
     return loss, {name: Mean.of(-logprobs, mask)}
 
@@ -56,7 +57,7 @@ def make_likelihood_step(
     parts = update.split((batch, weights), micro_batches, network.place)
     scale = update.loss_scale(network.dtype, weights.size)
     gradients, _, metrics = update.summed_gradients(
-      part_loss, state.params, parts, micro_batches, scale=scale
+      functools.partial(part_loss, state.frozen), state.params, parts, micro_batches, scale=scale
     )
     gradients = update.over_devices(gradients, axis_name)
     state, update_metrics = update.apply_gradients(state, gradients, optimizer, schedule)

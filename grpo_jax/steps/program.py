@@ -6,6 +6,7 @@ from typing import Any
 import flax.struct
 import jax
 
+from grpo_jax import model
 from grpo_jax.metrics import Metrics
 from grpo_jax.rollout import RolloutFn
 from grpo_jax.steps.grpo import StepFn
@@ -54,7 +55,8 @@ def make_grpo_program(rollout: RolloutFn, judge: JudgeFn, step: StepFn) -> Progr
 
   def program(state: TrainState, asked: Asked, judges: Any) -> tuple[TrainState, Record]:
     def one(state: TrainState, asked: Asked) -> tuple[TrainState, Record]:
-      answers = rollout(state.params, asked.prompts, jax.random.wrap_key_data(asked.keys))
+      policy = model.adapted(state.params, state.frozen)
+      answers = rollout(policy, asked.prompts, jax.random.wrap_key_data(asked.keys))
       total, parts, advantages = judge(answers, asked.targets, asked.step, judges)
       state, metrics = step(state, Batch(answers, total, advantages))
       return state, Record(answers, total, parts, advantages, metrics)

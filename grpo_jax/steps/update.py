@@ -102,7 +102,7 @@ def apply_gradients(
     "train/skipped": metrics_lib.single(~usable),
     "train/nonfinite": metrics_lib.single(~jnp.isfinite(norm)),
   }
-  return TrainState(state.step + 1, params, opt_state), metrics
+  return TrainState(state.step + 1, params, opt_state, state.frozen), metrics
 
 
 def init_state(params: Params, optimizer: optax.GradientTransformation) -> TrainState:

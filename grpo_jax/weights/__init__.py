@@ -3,12 +3,13 @@
 import os
 
 from grpo_jax.config import Architecture
+from grpo_jax.weights.adapter import save_adapter
 from grpo_jax.weights.errors import WeightsError
 from grpo_jax.weights.export import save
 from grpo_jax.weights.files import Pretrained
 from grpo_jax.weights.tokenizer import Tokenizer
 
-__all__ = ["Pretrained", "WeightsError", "load", "outline", "save"]
+__all__ = ["Pretrained", "WeightsError", "load", "outline", "save", "save_adapter"]
 
 
 def load(path: str) -> Pretrained:

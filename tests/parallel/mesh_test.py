@@ -31,7 +31,8 @@ def _devices(count=4, **axes) -> MeshDevices:
 def _all_layouts(kind, folder) -> dict[str, dict[str, np.ndarray]]:
   out = str(folder / "found.npz")
   command = [sys.executable, "-m", "tests.parallel.layouts", kind, out]
-  subprocess.run(command, cwd=_ROOT, check=True, capture_output=True)
+  done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr[-3000:]
   whole = np.load(out)
   parts = ("figures", "texts", "params")
   return {name: {part: whole[f"{name}/{part}"] for part in parts} for name in LAYOUTS}

@@ -1,7 +1,8 @@
 """What transformers makes of folders and GGUF files, now: python live.py JOBS.json FOLDER.
 
 JOBS.json lists {"path", "rows", "texts", "chats"}: a model, rows of token ids, texts and
-conversations. FOLDER receives NUMBER.npz, the logits of each row, and NUMBER.json, token ids.
+conversations; and "adapter", a folder that peft puts on the model, where there is one. FOLDER
+receives NUMBER.npz, the logits of each row, and NUMBER.json, token ids.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
+import peft
 import torch
 import transformers
 
@@ -28,6 +30,8 @@ def main(jobs: str, folder: str) -> None:
     )
     # transformers fills a weight that it does not find with noise, and goes on.
     assert not any(report.values()), report
+    if "adapter" in job:
+      model = peft.PeftModel.from_pretrained(model, job["adapter"])
     with torch.no_grad():
       logits = [model.eval()(torch.tensor([row])).logits[0].numpy() for row in job["rows"]]
     np.savez(os.path.join(folder, f"{number}.npz"), *logits)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from grpo_jax import config, weights
+from grpo_jax.model import adapted, frozen_base, merged
 from grpo_jax.weights.tokenizer import CharacterTokenizer
 from tests import toys
 from tests.parity.texts import CONVERSATIONS, OTHER_DIGITS, TEXTS
@@ -93,6 +94,23 @@ def test_exports_of_each_family(tmp_path, transformers):
     check(f"{name}, exported", model, asked, answer)
     assert answer[1]["class"] == CLASSES[name]
     assert answer[1]["stops"] == list(tokenizer.stop_ids)
+
+
+def test_adapters_that_peft_puts_on_the_base_are_the_merged_export(tmp_path, transformers):
+  """Of every weight of a layer; ours are merged in float32, peft's are not."""
+  tokenizer = weights.load(os.path.join(DATA, "llama")).tokenizer
+  jobs, models = [], []
+  for name, fields in toys.FAMILIES.items():
+    net = toys.network(**fields | {"vocab_size": tokenizer.vocab_size, "head_size": 6})
+    base, lora = toys.random_params(net), config.LoRA(rank=3, alpha=4.5)
+    adapters = toys.random_adapters(net, lora)
+    policy = adapted(adapters, frozen_base(base, lora.scale))
+    weights.save(str(tmp_path / name), net.architecture, base, tokenizer)
+    weights.save_adapter(str(tmp_path / f"{name}-adapter"), net.architecture, adapters, lora, name)
+    jobs.append(job(tmp_path / name, tokenizer) | {"adapter": str(tmp_path / f"{name}-adapter")})
+    models.append((name, weights.Pretrained(net.architecture, merged(policy), tokenizer)))
+  for (name, model), asked, answer in zip(models, jobs, transformers(jobs), strict=True):
+    check(f"{name}, by peft", model, asked, answer)
 
 
 def test_folders_that_transformers_saved(transformers):

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from grpo_jax import config
+from grpo_jax.plan import flops
 from grpo_jax.plan.compiled import Compiled
 from grpo_jax.plan.count import parameters
 from grpo_jax.plan.memory import (
@@ -143,3 +144,21 @@ def test_levers_on_what_is_kept_count_by_the_byte():
   assert of(optimizer=short) == (one, 1.5 * one)
   assert of(reference_dtype="bfloat16") == (one / 2, 2 * one)
   assert of(reference_place="host") == (0.0, 2 * one)
+
+
+def test_adapters_have_moments_and_gradients_of_their_own_and_no_second_model():
+  """Worked by hand: r (D + O) each, on a reference that is the weights themselves."""
+  lora = config.LoRA(rank=2, targets=("query", "down"))
+  kl = config.LossConfig(kl_coefficient=0.1)
+  work = stage_work(config.GRPO(lora=lora, loss=kl), 8)
+  a = _MODEL
+  trained = 4 * 2 * a.layers * (2 * a.hidden_size + a.heads * a.head_size + a.ffn_size)
+  assert state_parts(a, work, Split(), on_cpu=False) == {
+    "weights": 4 * parameters(a),
+    "adapters": trained,
+    "moments": 2 * trained,
+  }
+  assert update_parts(a, work, How(), Split())["gradients"] == trained
+  plain = stage_work(config.GRPO(loss=kl), 8)
+  assert "reference" in state_parts(a, plain, Split(), on_cpu=False)
+  assert flops.update(a, work, remat=False) < flops.update(a, plain, remat=False)

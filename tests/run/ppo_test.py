@@ -64,6 +64,16 @@ def test_every_field_changes_what_is_learned(name, plain, tmp_path):
   assert not np.array_equal(_flat(found), _flat(plain))
 
 
+def test_several_updates_on_copies_of_the_state_are_told_as_one_step(tmp_path):
+  """Figures of updates are put together as those of one device: each of the four has its own."""
+  own = stages_test.experiment({"ppo": _ppo(minibatches=1, epochs=2)})
+  own.parallel = config.Parallel(mode="pmap")
+  loop.run(own, str(tmp_path), say=lambda line: None)
+  last = stages_test.lines(tmp_path)[-2]
+  assert last["step"] == 3
+  assert np.isfinite(last["value/explained_variance"])
+
+
 def test_no_field_is_left_out():
   own = {f.name for f in dataclasses.fields(config.PPO)}
   grpo = {f.name for f in dataclasses.fields(config.GRPO)}

@@ -7,6 +7,7 @@ import os
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from grpo_jax import config, weights
 from grpo_jax.weights.tokenizer import CharacterTokenizer
@@ -137,3 +138,37 @@ def test_a_sharded_model_is_not_written_into(tmp_path):
   with pytest.raises(config.ConfigError, match="sharded"):
     weights.save(folder, model.architecture, model.params, model.tokenizer)
   assert sorted(os.listdir(folder)) == before
+
+
+def test_an_adapter_has_the_names_and_shapes_of_peft(tmp_path):
+  """Products as PyTorch has them: outputs first; alpha and rank in the config."""
+  net, lora = toys.network(), config.LoRA(rank=3, alpha=6.0, targets=("query", "output", "down"))
+  adapters = toys.random_adapters(net, lora)
+  weights.save_adapter(str(tmp_path / "own"), net.architecture, adapters, lora, "models/base")
+  with open(tmp_path / "own" / "adapter_config.json", encoding="utf-8") as file:
+    described = json.load(file)
+  assert (described["r"], described["lora_alpha"]) == (3, 6.0)
+  assert described["target_modules"] == ["q_proj", "o_proj", "down_proj"]
+  assert described["base_model_name_or_path"] == "models/base"
+  tensors = load_file(str(tmp_path / "own" / "adapter_model.safetensors"))
+  a = net.architecture
+  heads, wide = a.heads * a.head_size, a.hidden_size
+  shapes = {
+    "self_attn.q_proj.lora_A": (3, wide),
+    "self_attn.q_proj.lora_B": (heads, 3),
+    "self_attn.o_proj.lora_A": (3, heads),
+    "self_attn.o_proj.lora_B": (wide, 3),
+    "mlp.down_proj.lora_A": (3, a.ffn_size),
+    "mlp.down_proj.lora_B": (wide, 3),
+  }
+  assert {name: tensor.shape for name, tensor in tensors.items()} == {
+    f"base_model.model.model.layers.{layer}.{name}.weight": shape
+    for layer in range(a.layers)
+    for name, shape in shapes.items()
+  }
+  x = np.random.default_rng(0).normal(size=wide).astype(np.float32)
+  place = "base_model.model.model.layers.1.self_attn.q_proj"
+  theirs = tensors[f"{place}.lora_B.weight"] @ (tensors[f"{place}.lora_A.weight"] @ x)
+  layers = adapters["layers"]
+  ours = np.einsum("d,dr,rnh->nh", x, layers["query_a"][1], layers["query_b"][1])
+  np.testing.assert_allclose(ours.reshape(-1), theirs, rtol=1e-4, atol=1e-5)
