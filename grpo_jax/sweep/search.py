@@ -1,0 +1,113 @@
+"""The search space of a sweep: from --space or the file's get_space, checked before any trial."""
+
+import ast
+import dataclasses
+import hashlib
+import runpy
+from collections.abc import Callable
+from typing import Any
+
+from grpo_jax.config import ConfigError, Experiment, check
+from grpo_jax.sweep.extra import quiet_optuna
+from grpo_jax.sweep.options import Options
+from grpo_jax.sweep.point import place
+from grpo_jax.sweep.space import Range, parse
+
+_MOST_CORNERS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """suggest: Optuna trial -> values by path. text: what two workers compare. ranges: if known."""
+
+  suggest: Callable[[Any], dict[str, Any]]
+  text: str
+  ranges: dict[str, Range] = dataclasses.field(default_factory=dict)
+
+
+def make_search(options: Options) -> Search:
+  """The space that the options ask for, checked at its corners.
+
+  Raises:
+    ConfigError: one line: there is none, it cannot be read, or a corner of it cannot be run.
+  """
+  search = _search(options.file.partition(".py:")[0].removesuffix(".py") + ".py", options.space)
+  _check_corners(search, options.experiment)
+  return search
+
+
+def _search(file: str, space: str) -> Search:
+  if space and space != "get_space":
+    ranges = parse(space)
+    text = "; ".join(f"{path}={found}" for path, found in sorted(ranges.items()))
+    return Search(lambda trial: {p: r.suggest(trial, p) for p, r in ranges.items()}, text, ranges)
+  function = runpy.run_path(file).get("get_space")
+  if function is None:
+    missing = f"--space={space}" if space else "--space is missing"
+    raise ConfigError(
+      f"{missing}: {file} has no function get_space(trial): write one, or name fields, as in"
+      " --space='seed=int(0, 9)'"
+    )
+  return Search(lambda trial: _asked(function, trial, file), _fingerprint(file))
+
+
+def _asked(function: Callable[[Any], Any], trial: Any, file: str) -> dict[str, Any]:
+  """What get_space returns; an error in it is one line."""
+  try:
+    values = function(trial)
+  except ConfigError:
+    raise
+  except Exception as error:
+    raise ConfigError(f"get_space of {file}: {type(error).__name__}: {error}") from error
+  if not isinstance(values, dict) or not values:
+    raise ConfigError(f"get_space of {file} must return a dict of path -> value, not {values!r}")
+  for path, value in values.items():
+    if not isinstance(path, str) or not isinstance(value, (bool, int, float, str)):
+      raise ConfigError(f"get_space of {file}: {path!r}: {value!r} is no number, word or truth")
+  return {path.removeprefix("config."): value for path, value in values.items()}
+
+
+def _fingerprint(file: str) -> str:
+  """get_space by its code, without comments and layout."""
+  with open(file, encoding="utf-8") as opened:
+    tree = ast.parse(opened.read())
+  found = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "get_space"]
+  code = hashlib.sha256("".join(map(ast.dump, found)).encode()).hexdigest()
+  return f"get_space {code[:12]}"
+
+
+def _check_corners(search: Search, experiment: Experiment) -> None:
+  """Every field at its lowest, then each at its other ends alone, then all at their highest."""
+  ends: dict[str, int] = {}
+  _check_corner(search, experiment, {}, ends)
+  # Fields that only show at another's value join as they are seen.
+  tried: set[tuple[str, int]] = set()
+  while len(tried) < _MOST_CORNERS:
+    left = [(n, i) for n in ends for i in range(1, ends[n]) if (n, i) not in tried]
+    if not left:
+      break
+    tried.add(left[0])
+    _check_corner(search, experiment, dict(left[:1]), ends)
+  _check_corner(search, experiment, {name: count - 1 for name, count in ends.items()}, ends)
+
+
+def _check_corner(
+  search: Search, experiment: Experiment, at: dict[str, int], ends: dict[str, int]
+) -> None:
+  """Checks the point where each field stands at its end number at[name], else at its first."""
+  optuna = quiet_optuna()
+
+  class Corner(optuna.samplers.RandomSampler):  # type: ignore[name-defined, misc]
+    def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+      values = getattr(distribution, "choices", None) or (distribution.low, distribution.high)
+      ends[name] = len(values)
+      return values[at.get(name, 0)]
+
+  study = optuna.create_study(sampler=Corner())
+  values = search.suggest(study.ask())
+  experiment = place(experiment, values)
+  try:
+    check(experiment)
+  except ConfigError as error:
+    point = ", ".join(f"{path}={value}" for path, value in values.items())
+    raise ConfigError(f"the space: {error} (at {point})") from None
