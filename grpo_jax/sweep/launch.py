@@ -17,6 +17,7 @@ from grpo_jax.sweep.point import check_objective
 from grpo_jax.sweep.samplers import grid_size
 from grpo_jax.sweep.search import Search, make_search
 from grpo_jax.sweep.slots import Slot, make_slots, own_cores, own_gpus
+from grpo_jax.sweep.storage import storage_errors
 from grpo_jax.sweep.study import open_study
 from grpo_jax.sweep.trial import TrialRun
 
@@ -45,7 +46,7 @@ def run(options: Options, say: Callable[[str], None] = print) -> int:
     return TrialRun(options, asked[0], slot)
 
   loop = Loop(ledger, slots, start, say, options.max_failed)
-  with _signals(options.hours) as caught:
+  with _signals(options.hours) as caught, storage_errors(options.url):
     whole = loop.run(lambda: len(caught()))
     numbers = caught()
   _close(ledger, options, whole, say)
@@ -109,7 +110,9 @@ def _again(trial: Any, options: Options) -> str:
 def _signals(hours: float) -> Iterator[Callable[[], list[int]]]:
   """Collects signals instead of dying of them; the end of the time budget counts as one, 0."""
   caught: list[int] = []
-  before = {number: signal.signal(number, lambda n, _: caught.append(n)) for number in _SIGNALS}
+  # nohup's ignored SIGHUP stays so.
+  wanted = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+  before = {number: signal.signal(number, lambda n, _: caught.append(n)) for number in wanted}
   until = time.monotonic() + hours * _HOUR_S if hours else float("inf")
 
   def found() -> list[int]:

@@ -5,6 +5,7 @@ import fcntl
 import math
 import os
 import time
+import uuid
 from typing import Any
 
 from grpo_jax.sweep.command import as_text
@@ -22,10 +23,12 @@ _CLAIM_S = 60.0  # from a trial's first record to its folder
 class Ledger:
   """Asks for trials and records them; the trial's user attributes are
 
-  values (fields by path), folder, command, alive (seconds since 1970), scores (by seed), interval
-  (95 %, by Student's t), reason (of a failure), lost (its worker died, and it was enqueued again).
+  values (fields by path), folder, token (what its lock file says), command, alive (seconds since
+  1970), scores (by seed), interval (95 %, by Student's t), reason (of a failure), lost (its worker
+  died, and it was enqueued again).
 
-  A trial belongs to the worker that holds the lock in its folder.
+  A trial belongs to the worker that holds the lock in its folder, which the kernel frees when that
+  dies.
 
   Args:
     study: Optuna's. search: its space. options: of this worker.
@@ -66,18 +69,24 @@ class Ledger:
 
   def report(self, event: Report) -> bool:
     """Records a score on the way; whether the trial is to be cut short."""
+    import optuna
+
     trial = self._own[event.number]
-    if event.step in self._frozen(event.number).intermediate_values or not math.isfinite(
-      event.value
-    ):
+    if event.step in self._frozen(event.number).intermediate_values:
       return False
-    trial.report(event.value, event.step)
+    if not math.isfinite(event.value):
+      return False
+    try:
+      trial.report(event.value, event.step)
+    except optuna.exceptions.UpdateFinishedTrialError:  # another worker has given it up
+      return True
     return bool(trial.should_prune())
 
   def scored(self, event: Scored) -> None:
+    """Records the score of one seed."""
     trial = self._own[event.number]
     scores = trial.user_attrs.get("scores", {}) | {str(event.seed): event.value}
-    trial.set_user_attr("scores", scores)
+    self._set(trial, scores=scores)
 
   def tell(self, event: Ended) -> None:
     """Records the end of a trial; one that another worker has given up stays so."""
@@ -103,12 +112,20 @@ class Ledger:
     if time.monotonic() - self._said > _ALIVE_S:
       self._said = time.monotonic()
       for trial in self._own.values():
-        trial.set_user_attr("alive", time.time())
+        self._set(trial, alive=time.time())
 
   def close(self) -> None:
     """Leaves the trials under way to the next worker."""
     for lock in self._locks.values():
       lock.close()
+
+  def _set(self, trial: Any, **attributes: Any) -> None:
+    """Sets attributes in order, as long as the trial has not been given up by another worker."""
+    import optuna
+
+    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+      for name, value in attributes.items():
+        trial.set_user_attr(name, value)
 
   def _wanted(self) -> bool:
     return self.limit is None or len(self.counted()) < self.limit
@@ -129,7 +146,7 @@ class Ledger:
       young = time.time() - frozen.datetime_start.timestamp() < _CLAIM_S
       if young:
         return []
-    elif not os.path.isdir(folder):
+    elif not _is_seen(folder, frozen.user_attrs["token"]):
       if time.time() - frozen.user_attrs["alive"] > _LOST_S:
         self._lose(frozen.number, "its worker died, and its folder cannot be seen from here")
         self.study.enqueue_trial(frozen.params)
@@ -141,7 +158,7 @@ class Ledger:
     number = trial.number
     folder = trial.user_attrs.get("folder", os.path.abspath(self._options.folder(number)))
     os.makedirs(folder, exist_ok=True)
-    lock = open(os.path.join(folder, ".lock"), "w")  # noqa: SIM115, held until the trial ends
+    lock = open(os.path.join(folder, ".lock"), "a")  # noqa: SIM115, held until the trial ends
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -158,10 +175,12 @@ class Ledger:
     values = found.get("values") or self._search.suggest(trial)
     scores = {int(seed): value for seed, value in found.get("scores", {}).items()}
     asked = Asked(trial.number, values, folder, scores)
-    trial.set_user_attr("values", values)
-    trial.set_user_attr("command", as_text(list(commands(self._options, asked).values())))
-    trial.set_user_attr("alive", time.time())
-    trial.set_user_attr("folder", folder)  # the last: what has a folder has all
+    command = as_text(list(commands(self._options, asked).values()))
+    token = found.get("token") or uuid.uuid4().hex
+    with open(os.path.join(folder, ".lock"), "w", encoding="utf-8") as file:
+      file.write(token)
+    # The folder last: what has one has all.
+    self._set(trial, values=values, command=command, alive=time.time(), token=token, folder=folder)
     return asked
 
   def _lose(self, number: int, reason: str) -> None:
@@ -172,3 +191,12 @@ class Ledger:
       trial.set_user_attr("lost", True)
       trial.set_user_attr("reason", reason)
       self.study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+
+def _is_seen(folder: str, token: str) -> bool:
+  """Whether a folder is the one that another worker has made, and not its like on this machine."""
+  try:
+    with open(os.path.join(folder, ".lock"), encoding="utf-8") as file:
+      return file.read() == token
+  except OSError:
+    return False

@@ -65,7 +65,7 @@ class Loop:
 
   def _fill(self) -> bool:
     """Starts what can be started; whether anything was, or may be later."""
-    if not self._free or (self._batches and time.monotonic() - self._looked < _AGAIN_S):
+    if not self._free or time.monotonic() - self._looked < _AGAIN_S:
       return True
     while self._free:
       batch = Batch(self._ledger, self._free[0], self._runner)

@@ -1,7 +1,9 @@
 """Where a study is kept: a journal file, or whatever an Optuna URL names."""
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from grpo_jax.config import ConfigError
@@ -25,6 +27,18 @@ def open_storage(url: str) -> Any:
   except Exception as error:  # each database has its own
     line = " ".join(str(error).split())[:300]
     raise ConfigError(f"--storage={url}: cannot be opened: {line}") from error
+
+
+@contextlib.contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+  """A storage that fails while the sweep runs is one line, a ConfigError."""
+  import optuna
+
+  try:
+    yield
+  except (optuna.exceptions.StorageInternalError, OSError) as error:
+    line = " ".join(str(error.__cause__ or error).split())[:300]
+    raise ConfigError(f"--storage={url}: {line}: mend it, and the same command goes on") from error
 
 
 def _lock(path: str) -> Any:

@@ -12,6 +12,7 @@ from grpo_jax.sweep.storage import open_storage
 
 _IDENTITY = "sweep"
 _FIRST_WORKER_S = 10.0
+_MOST_DIFFERENCES = 5
 
 
 def identity(options: Options, search: Search) -> dict[str, str]:
@@ -64,8 +65,10 @@ def _compare(study: Any, own: dict[str, str], options: Options) -> None:
     for name in sorted(there.keys() | own.keys())
     if there.get(name) != own.get(name)
   ]
+  if len(changed) > _MOST_DIFFERENCES:
+    changed[_MOST_DIFFERENCES:] = [f"{len(changed) - _MOST_DIFFERENCES} more"]
   if changed:
     raise ConfigError(
-      f"{options.url} holds a sweep of something else; {'; '.join(changed)}: go on with the same"
-      " command, or name another --workdir or --study"
+      f"study {options.study} of --workdir={options.workdir} is a sweep of something else;"
+      f" {'; '.join(changed)}: go on with the same command, or name another --workdir or --study"
     )
