@@ -92,7 +92,7 @@ def _close(ledger: Ledger, options: Options, whole: bool, say: Callable[[str], N
       " goes on with them"
     )
   if summary.ranked(study):
-    for line in summary.table(study, options.objective):
+    for line in summary.table(study, options.objective) + summary.failures(ledger.counted()):
       say(line)
     best = summary.ranked(study)[0]
     say(f"the best again: {_again(best, options)}")

@@ -70,6 +70,13 @@ def table(study: Any, objective: str) -> list[str]:
   return ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
 
 
+def failures(trials: Sequence[Any]) -> list[str]:
+  """The first few that failed, with their reasons."""
+  failed = [t for t in trials if t.state.name == "FAIL"]
+  lines = [f"trial {t.number} failed: {t.user_attrs.get('reason', 'unknown')}" for t in failed]
+  return lines[:_BEST] + [f"and {len(lines) - _BEST} more that failed"] * (len(lines) > _BEST)
+
+
 def common_reason(trials: Sequence[Any]) -> str:
   """Why most of the failed trials failed."""
   reasons = Counter(t.user_attrs.get("reason", "unknown") for t in trials)

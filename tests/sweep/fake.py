@@ -23,13 +23,13 @@ def main():
   os.makedirs(flags["workdir"], exist_ok=True)
   path = os.path.join(flags["workdir"], "metrics.jsonl")
   done = pathlib.Path(path).read_text().count("\n") if os.path.exists(path) else 0
-  print(f"starts after {done} lines", flush=True)
+  print(f"starts after {done} lines on cores {sorted(os.sched_getaffinity(0))}", flush=True)
   with open(path, "a") as file:
     for step in range(done, _STEPS + 1):
       if step == 3:
         _befalls(mishap)
       if mishap == SLOW:
-        time.sleep(0.25)
+        time.sleep(0.15)
       value = None if mishap == NAN else score * step / _STEPS
       name = "eval/length" if mishap == SILENT else "eval/accuracy"
       print(json.dumps({"stage": "grpo", "step": step, name: value}), file=file, flush=True)

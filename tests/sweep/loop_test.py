@@ -12,6 +12,7 @@ import pytest
 
 from grpo_jax.config import ConfigError
 from grpo_jax.sweep import launch
+from grpo_jax.sweep.slots import own_cores
 from tests.sweep import fake
 from tests.sweep.helpers import LR, MISHAP, options, study, sweep, trials, worker
 
@@ -50,7 +51,17 @@ def test_failures_are_told_and_do_not_end_the_sweep(tmp_path):
   assert any(re.fullmatch(r"trial 2 failed: killed by signal 9 .*, \d of 9", n) for n in lines)
   assert any(n.startswith("trial 8 done 0.9 (best 0.9, trial 8), ") for n in lines)
   assert lines[-1].startswith("the best again: ")
+  assert "trial 1 failed: exit code 1: ValueError: a bad thing" in lines  # in the table
+  assert "and 2 more that failed" in lines
   assert (tmp_path / "trials/0001/log.txt").read_text().rstrip().endswith("a bad thing")
+
+
+def test_trials_at_a_time_have_cores_of_their_own_and_give_them_back(tmp_path):
+  sweep(tmp_path, trials=5, jobs=2)
+  texts = [(tmp_path / f"trials/{n:04d}/log.txt").read_text() for n in range(5)]
+  cores = [{int(core) for core in re.findall(r"\d+", text.split("cores")[1])} for text in texts]
+  assert set.union(*cores) == set(own_cores())
+  assert all(a == b or not a & b for a in cores for b in cores) or len(own_cores()) == 1
 
 
 def test_the_command_of_a_trial_repeats_it(tmp_path):
