@@ -40,6 +40,8 @@ def run(options: Options, say: Callable[[str], None] = print) -> int:
   study = open_study(options, search)
   ledger = Ledger(study, search, options, _limit(options, search))
   say(f"sweep {options.study} in {options.url}: {len(ledger.counted())} trials so far")
+  if search.note:
+    say(search.note)
   check_failures(ledger.counted(), options.max_failed)
 
   def start(asked: Sequence[Asked], slot: Slot) -> Evaluation:

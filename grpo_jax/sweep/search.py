@@ -18,22 +18,26 @@ _MOST_CORNERS = 200
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  """suggest: Optuna trial -> values by path. text: what two workers compare. ranges: if known."""
+  """suggest: Optuna trial -> values by path. text: what two workers compare. ranges: if known.
+
+  note: a line about corners that contradict themselves, or empty.
+  """
 
   suggest: Callable[[Any], dict[str, Any]]
   text: str
   ranges: dict[str, Range] = dataclasses.field(default_factory=dict)
+  note: str = ""
 
 
 def make_search(options: Options) -> Search:
   """The space that the options ask for, checked at its corners.
 
   Raises:
-    ConfigError: one line: there is none, it cannot be read, or a corner of it cannot be run.
+    ConfigError: one line: there is none, it cannot be read, a field of it is unknown or out of its
+      range, or no corner of it can be run.
   """
   search = _search(options.file.partition(".py:")[0].removesuffix(".py") + ".py", options.space)
-  _check_corners(search, options.experiment)
-  return search
+  return dataclasses.replace(search, note=_check_corners(search, options.experiment))
 
 
 def _search(file: str, space: str) -> Search:
@@ -76,10 +80,14 @@ def _fingerprint(file: str) -> str:
   return f"get_space {code[:12]}"
 
 
-def _check_corners(search: Search, experiment: Experiment) -> None:
-  """Every field at its lowest, then each at its other ends alone, then all at their highest."""
+def _check_corners(search: Search, experiment: Experiment) -> str:
+  """Every field at its lowest, then each at its other ends alone, then all at their highest.
+
+  Returns:
+    A line about those that contradict themselves, which a search may want to leave out by itself.
+  """
   ends: dict[str, int] = {}
-  _check_corner(search, experiment, {}, ends)
+  problems = [_check_corner(search, experiment, {}, ends)]
   # Fields that only show at another's value join as they are seen.
   tried: set[tuple[str, int]] = set()
   while len(tried) < _MOST_CORNERS:
@@ -87,14 +95,20 @@ def _check_corners(search: Search, experiment: Experiment) -> None:
     if not left:
       break
     tried.add(left[0])
-    _check_corner(search, experiment, dict(left[:1]), ends)
-  _check_corner(search, experiment, {name: count - 1 for name, count in ends.items()}, ends)
+    problems.append(_check_corner(search, experiment, dict(left[:1]), ends))
+  highest = {name: count - 1 for name, count in ends.items()}
+  problems.append(_check_corner(search, experiment, highest, ends))
+  found = [problem for problem in problems if problem]
+  if len(found) == len(problems):
+    raise ConfigError(f"the space: {found[0]}")
+  count = f"{len(found)} of {len(problems)} corners of the space"
+  return f"{count} cannot be run, and trials like them will fail: {found[0]}" if found else ""
 
 
 def _check_corner(
   search: Search, experiment: Experiment, at: dict[str, int], ends: dict[str, int]
-) -> None:
-  """Checks the point where each field stands at its end number at[name], else at its first."""
+) -> str:
+  """The contradiction of the point where each field is at its end at[name], else at its first."""
   optuna = quiet_optuna()
 
   class Corner(optuna.samplers.RandomSampler):  # type: ignore[name-defined, misc]
@@ -110,4 +124,7 @@ def _check_corner(
     check(experiment)
   except ConfigError as error:
     point = ", ".join(f"{path}={value}" for path, value in values.items())
-    raise ConfigError(f"the space: {error} (at {point})") from None
+    if any(str(error).startswith(f"config.{path}=") for path in values):
+      raise ConfigError(f"the space: {error} (at {point})") from None
+    return f"{error} (at {point})"
+  return ""

@@ -4,11 +4,13 @@ import os
 import statistics
 import time
 
+from grpo_jax.config import ConfigError, check
 from grpo_jax.sweep.child import Child
 from grpo_jax.sweep.command import train_command
 from grpo_jax.sweep.evaluation import Asked, Ended, Event, Report, Scored
 from grpo_jax.sweep.follow import Follower, figure, last
 from grpo_jax.sweep.options import Options
+from grpo_jax.sweep.point import place
 from grpo_jax.sweep.reason import exit_reason, figure_reason
 from grpo_jax.sweep.slots import Slot
 
@@ -44,7 +46,11 @@ class TrialRun:
     self._over = False
     self._began, self._noticed = time.monotonic(), 0.0
     os.makedirs(asked.folder, exist_ok=True)
-    self._next()
+    try:
+      check(place(options.experiment, asked.values))
+      self._next()
+    except ConfigError as error:  # the process would say the same, a little later
+      self._verdict = Ended(asked.number, reason=str(error))
 
   def poll(self) -> list[Event]:
     if self._over:

@@ -84,7 +84,7 @@ def test_several_seeds_are_a_mean_with_an_interval(tmp_path):
 
 
 def test_a_bad_trial_is_cut_short_while_it_runs(tmp_path):
-  values = [(fake.FINE, 1e-2)] * 5 + [(fake.SLOW, 1e-6)]
+  values = [(fake.FINE, 1e-2)] * 5 + [(fake.SLOW, 4e-5)]
   found, lines = sweep(
     tmp_path, file=_file(tmp_path, values), space="", trials=6, jobs=3, pruner="median"
   )
@@ -102,6 +102,17 @@ def test_a_sweep_where_nothing_works_stops_and_says_why(tmp_path):
   with pytest.raises(ConfigError, match="go on with --max_failed=4"):
     launch.run(asked, print)
   assert len(trials(asked)) == 2
+
+
+def test_a_point_that_contradicts_itself_fails_without_a_process(tmp_path):
+  space = f"{LR}=choice(1e-3,1e-4); stages.grpo.optimizer.min_lr=choice(0.0,5e-4)"
+  found, lines = sweep(tmp_path, space=space, sampler="grid", trials=0)
+  failed = [t for t in found if t.state.name == "FAIL"]
+  assert [t.params[LR] for t in failed] == [1e-4]
+  assert "min_lr=0.0005 is the floor" in failed[0].user_attrs["reason"]
+  assert not (tmp_path / f"trials/{failed[0].number:04d}/log.txt").exists()
+  assert len(found) == 4
+  assert "1 of 4 corners of the space cannot be run" in lines[1]
 
 
 def test_a_grid_has_each_point_once(tmp_path):

@@ -28,8 +28,8 @@ def _refused(tmp_path, *words, **fields):
     ("seed=uniform(0,2)", ["config.seed=0.0: expected int"]),
     ("stages.grpo.loss.objective=choice(ppo_clip,nope,cispo)", ["'nope'", "must be one of"]),
     (f"seed=int(0,1);{LR}=uniform(0.1,2);stages.grpo.optimizer.beta1=uniform(0,1)", ["beta1=1"]),
-    # Neither end alone contradicts anything, both together do.
-    ("stages.grpo.rollout.prompts=choice(8,9);stages.grpo.minibatches=choice(1,4)", ["9"]),
+    # No corner can be run.
+    (f"{LR}=log(1e-6,1e-5)", ["min_lr=3e-05 is the floor and cannot be above lr=1e-06"]),
   ],
 )
 def test_a_corner_that_cannot_be_run_is_one_line(tmp_path, space, words):
@@ -58,6 +58,15 @@ def test_pruning_needs_scores_on_the_way(tmp_path):
   asked.experiment.evaluation.every = 0
   with pytest.raises(ConfigError, match=r"evaluation\.every"):
     checked(asked)
+
+
+def test_a_contradiction_at_some_corners_is_a_note(tmp_path):
+  """Neither end alone contradicts anything, both together do."""
+  assert not checked(options(tmp_path)).note
+  space = f"{LR}=choice(1e-3,1e-4); stages.grpo.optimizer.min_lr=choice(0.0,5e-4)"
+  note = checked(options(tmp_path, space=space)).note
+  assert note.startswith("1 of 4 corners of the space cannot be run")
+  assert "min_lr=0.0005 is the floor" in note
 
 
 _FUNCTION = """
