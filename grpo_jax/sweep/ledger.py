@@ -1,7 +1,6 @@
 """The trials of a study as one worker sees them: which are to be run, and what came of them."""
 
 import contextlib
-import fcntl
 import math
 import os
 import time
@@ -11,6 +10,7 @@ from typing import Any
 from grpo_jax.sweep.command import as_text
 from grpo_jax.sweep.evaluation import Asked, Ended, Report, Scored
 from grpo_jax.sweep.interval import half_width
+from grpo_jax.sweep.locks import Locks, is_seen
 from grpo_jax.sweep.options import Options
 from grpo_jax.sweep.search import Search
 from grpo_jax.sweep.trial import commands
@@ -39,7 +39,7 @@ class Ledger:
     self.study, self.limit = study, limit
     self._search, self._options = search, options
     self._own: dict[int, Any] = {}
-    self._locks: dict[int, Any] = {}
+    self._locks = Locks()
     self._said = time.monotonic()
 
   def ask(self, count: int) -> list[Asked]:
@@ -63,9 +63,8 @@ class Ledger:
     return [t for t in trials if not t.user_attrs.get("lost") and t.state.name != "WAITING"]
 
   def unclaimed(self) -> bool:
-    """Whether trials were asked for that no worker has begun, or that wait."""
-    waiting = [t for t in self.study.get_trials(deepcopy=False) if t.state.name == "WAITING"]
-    return bool(waiting) or any("folder" not in t.user_attrs for t in self._running())
+    """Whether trials were asked for that no worker has begun."""
+    return any("folder" not in t.user_attrs for t in self._running())
 
   def report(self, event: Report) -> bool:
     """Records a score on the way; whether the trial is to be cut short."""
@@ -105,7 +104,7 @@ class Ledger:
         if half is not None and event.value is not None:
           trial.set_user_attr("interval", [event.value - half, event.value + half])
         self.study.tell(trial, event.value)
-    self._locks.pop(event.number).close()
+    self._locks.release(event.number)
 
   def say_alive(self) -> None:
     """Records, now and then, that this worker is there; called often."""
@@ -116,8 +115,7 @@ class Ledger:
 
   def close(self) -> None:
     """Leaves the trials under way to the next worker."""
-    for lock in self._locks.values():
-      lock.close()
+    self._locks.close()
 
   def _set(self, trial: Any, **attributes: Any) -> None:
     """Sets attributes in order, as long as the trial has not been given up by another worker."""
@@ -143,10 +141,10 @@ class Ledger:
 
     folder = frozen.user_attrs.get("folder")
     if folder is None:
-      young = time.time() - frozen.datetime_start.timestamp() < _CLAIM_S
-      if young:
+      # abs, as the other machine's clock may be in another time zone.
+      if abs(time.time() - frozen.datetime_start.timestamp()) < _CLAIM_S:
         return []
-    elif not _is_seen(folder, frozen.user_attrs["token"]):
+    elif not is_seen(folder, frozen.user_attrs["token"]):
       if time.time() - frozen.user_attrs["alive"] > _LOST_S:
         self._lose(frozen.number, "its worker died, and its folder cannot be seen from here")
         self.study.enqueue_trial(frozen.params)
@@ -157,17 +155,12 @@ class Ledger:
     """Makes a trial this worker's own; none where another has it."""
     number = trial.number
     folder = trial.user_attrs.get("folder", os.path.abspath(self._options.folder(number)))
-    os.makedirs(folder, exist_ok=True)
-    lock = open(os.path.join(folder, ".lock"), "a")  # noqa: SIM115, held until the trial ends
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-      lock.close()
+    if not self._locks.take(number, folder):
       return []
     if self._frozen(number).state.name != "RUNNING":  # ended just now
-      lock.close()
+      self._locks.release(number)
       return []
-    self._locks[number], self._own[number] = lock, trial
+    self._own[number] = trial
     return [self._recorded(trial, folder)]
 
   def _recorded(self, trial: Any, folder: str) -> Asked:
@@ -177,8 +170,7 @@ class Ledger:
     asked = Asked(trial.number, values, folder, scores)
     command = as_text(list(commands(self._options, asked).values()))
     token = found.get("token") or uuid.uuid4().hex
-    with open(os.path.join(folder, ".lock"), "w", encoding="utf-8") as file:
-      file.write(token)
+    self._locks.sign(folder, token)
     # The folder last: what has one has all.
     self._set(trial, values=values, command=command, alive=time.time(), token=token, folder=folder)
     return asked
@@ -191,12 +183,3 @@ class Ledger:
       trial.set_user_attr("lost", True)
       trial.set_user_attr("reason", reason)
       self.study.tell(number, state=optuna.trial.TrialState.FAIL)
-
-
-def _is_seen(folder: str, token: str) -> bool:
-  """Whether a folder is the one that another worker has made, and not its like on this machine."""
-  try:
-    with open(os.path.join(folder, ".lock"), encoding="utf-8") as file:
-      return file.read() == token
-  except OSError:
-    return False

@@ -36,7 +36,8 @@ def make_search(options: Options) -> Search:
     ConfigError: one line: there is none, it cannot be read, a field of it is unknown or out of its
       range, or no corner of it can be run.
   """
-  search = _search(options.file.partition(".py:")[0].removesuffix(".py") + ".py", options.space)
+  file, colon, _ = options.file.partition(".py:")
+  search = _search(f"{file}.py" if colon else file, options.space)
   return dataclasses.replace(search, note=_check_corners(search, options.experiment))
 
 

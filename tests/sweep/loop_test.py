@@ -33,7 +33,7 @@ def test_failures_are_told_and_do_not_end_the_sweep(tmp_path):
   order += [fake.HANGS, fake.FINE]
   file = _file(tmp_path, [(mishap, 1e-3 * (1 + at)) for at, mishap in enumerate(order)])
   found, lines = sweep(
-    tmp_path, file=file, space="", trials=len(order), jobs=3, trial_hours=0.5 / 3600
+    tmp_path, file=file, space="", trials=len(order), jobs=3, trial_hours=3 / 3600
   )
   reasons = {order[t.number]: t.user_attrs.get("reason", "") for t in found}
   assert reasons == {
@@ -44,7 +44,7 @@ def test_failures_are_told_and_do_not_end_the_sweep(tmp_path):
     fake.SILENT: "no eval/accuracy in metrics.jsonl; did you mean 'eval/length'?",
     fake.MEMORY: "out of memory: jax.errors.JaxRuntimeError: RESOURCE_EXHAUSTED: 9 GB asked for",
     fake.TOLD: "exit code 1: config.seed=0: what a person can mend",
-    fake.HANGS: "took longer than --trial_hours=0.000138889",
+    fake.HANGS: "took longer than --trial_hours=0.000833333",
   }
   assert [t.state.name for t in found] == ["COMPLETE", *["FAIL"] * 7, "COMPLETE"]
   assert found[8].value == pytest.approx(0.9)
