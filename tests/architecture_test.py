@@ -16,11 +16,12 @@ _LEVELS = [
   {"steps"},
   {"parallel", "plan"},
   {"weights", "tasks", "rewards"},
-  {"run"},
+  {"run", "sweep"},
 ]
 _LEVEL = {name: level for level, names in enumerate(_LEVELS) for name in names}
 _IMPURE = {"absl", "orbax", "os", "io", "sys", "time", "random", "subprocess", "logging", "pathlib"}
 _EXTRAS = {"gguf", "tokenizers", "safetensors", "jinja2", "matplotlib", "tensorboardX", "pyarrow"}
+_EXTRAS |= {"optuna", "cmaes", "scipy", "submitit", "plotly"}
 _DEVICES = re.compile(r"pmap|Mesh|sharding|shard_map|Sharding|PartitionSpec|make_mesh")
 # Programs of their own, started only where the extra is there.
 _PROGRAMS = {"weights/sandbox.py"}

@@ -96,6 +96,30 @@ def plan(experiment: Experiment, **asked: Any) -> None:
     _say(line)
 
 
+def sweep(
+  experiment: Experiment,
+  argv: Sequence[str],
+  asked: dict[str, Any],
+  launcher: str = "local",
+  slurm: str = "",
+  dry_run: bool = False,
+) -> NoReturn:
+  """Runs a sweep, or submits it to Slurm; `asked` are fields of `sweep.options.Options`."""
+  from grpo_jax.sweep.command import overrides
+  from grpo_jax.sweep.launch import run
+  from grpo_jax.sweep.options import Options
+  from grpo_jax.sweep.slurm import submit
+
+  if launcher == "local" and (slurm or dry_run):
+    _stop("--slurm and --dry_run are of --launcher=slurm")
+  file, chosen = _config_file(argv)
+  file = ":".join([str(file), *chosen])
+  options = Options(experiment=experiment, file=file, overrides=overrides(argv), **asked)
+  if launcher == "slurm":
+    raise SystemExit(_in_one_line(lambda: submit(options, slurm, dry_run, _say)))
+  raise SystemExit(_in_one_line(lambda: run(options, _say)))
+
+
 def _in_one_line(action: Callable[[], Any]) -> Any:
   """What `action` returns; an error meant for a person is one line, and ends the program."""
   # The compiler, jax and orbax log what only their developers can use.
