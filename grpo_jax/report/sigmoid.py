@@ -18,7 +18,9 @@ REPLICATES = 200
 # A rule that is asked at every evaluation has many chances to be wrong: 99 %, not 95 %.
 _SURE, _SURE_NOISE = 0.99, 2.58
 _LEAST = 5  # evaluations after the first; three parameters need more than three
-_WIDEST = 0.5  # of a ceiling's interval, as a share of the figure's range
+_SURELY = 0.1  # the least gain that the interval allows, as a share of the gain
+_FAR = 5  # times the compute seen; a C_mid that may lie beyond is not known
+_WIDEST = 0.5  # of a ceiling's interval, as a share of the room above the start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +123,7 @@ def predicted_ceiling(
 
   Args:
     steps: of the evaluations so far, ascending, the first from before training.
-    values: their scores; NaN is left out, and fewer than six others prune nothing.
+    values: their scores; NaN is left out, and fewer than five others prune nothing.
     best: the best known last score.
     final: the step at which the run would end; None asks for the ceiling itself.
     limits: the least and the most that the figure can be.
@@ -166,9 +168,12 @@ def _doubt_before(curves: Sequence[Curve], start: float, limits: tuple[float, fl
 
 def _doubt_after(found: Fit, points: solver.Points) -> str:
   low, high = found.interval("ceiling")
-  if high - low > _WIDEST * (points.most - points.least):
-    return "the curve has not bent"
-  return ""
+  if low - found.start < _SURELY * (found.ceiling - found.start):
+    return "the gain may be noise"
+  wide = high - low > _WIDEST * (points.most - points.base)
+  last, latest = points.compute.max(), found.interval("middle")[1]
+  bent = not wide and found.middle <= last and latest <= _FAR * last
+  return "" if bent else "the curve has not bent"
 
 
 def _pooled(

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from grpo_jax.config import ConfigError
+from grpo_jax.report.extra import load
 
 _EXPONENTS = (0.25, 8.0)  # of B; published curves lie between 0.5 and 4
 _BEYOND = 10.0  # C_mid is at most this far outside of the compute that was seen
@@ -63,10 +63,7 @@ def solve(points: Points) -> np.ndarray:
   Raises:
     ConfigError: one line that names the extra, where SciPy is not installed.
   """
-  try:
-    from scipy.optimize import least_squares
-  except ImportError as error:
-    raise ConfigError("fitting curves needs scipy: pip install 'grpo_jax[sweep]'") from error
+  least_squares = load("scipy.optimize", "fitting curves").least_squares
 
   def residuals(theta: np.ndarray) -> np.ndarray:
     return predict(theta[None], points)[0] - points.values
