@@ -38,7 +38,7 @@ function themed(spec) {
   const css = getComputedStyle(document.documentElement);
   const colour = name => css.getPropertyValue("--" + name).trim();
   const line = colour("line");
-  const axis = {gridcolor: line, zerolinecolor: line, linecolor: line, exponentformat: "power"};
+  const axis = {gridcolor: line, zerolinecolor: line, linecolor: line};
   const layout = Object.assign({}, spec.layout, {autosize: true, paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)", font: {color: colour("ink"), size: 12}});
   layout.xaxis = Object.assign({}, axis, spec.layout.xaxis);

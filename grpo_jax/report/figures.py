@@ -14,19 +14,20 @@ Figure = dict[str, Any]
 # Told apart on white and on black, and by most who see few colours.
 COLOURS = ("#3b82c4", "#d9822b", "#2a9d6f", "#c44e6a", "#8a6bd1", "#9a7b4f", "#d46fb0", "#5f9ea0")
 _OTHER = "#8a94a0"
+_SCALE = [[0, _OTHER], [0.5, COLOURS[0]], [1, COLOURS[1]]]
 _FITS = 6  # drawn; bands of more hide one another
 
 
 def curves(found: Found) -> Figure:
   """The objective against compute: a thin line for a seed, a thick one for their mean."""
   chosen = _chosen(found)
+  grey = [one for one in found.settings if one.name not in chosen and one.curves]
   data: list[dict[str, Any]] = []
-  for setting in found.settings:
-    colour = chosen.get(setting.name, _OTHER)
-    grey, label = setting.name not in chosen, setting.name if setting.name in chosen else "others"
-    shown = not any(trace.get("name") == label and trace["showlegend"] for trace in data)
-    data += _lines(setting, label, colour, shown, 0.25 if grey else 0.45)
-  data.sort(key=lambda trace: trace["name"] != "others")  # grey ones lie below
+  for place, setting in enumerate(grey):
+    data += _lines(setting, "others", _OTHER, shown=not place, opacity=0.25)
+  named = {one.name: one for one in found.settings}
+  for name, colour in chosen.items():
+    data += _lines(named[name], name, colour, shown=True, opacity=0.45)
   return {"data": data, "layout": _axes(found.unit, found.figure) | _LEGEND}
 
 
@@ -52,7 +53,7 @@ def parallel(found: Found) -> Figure | None:
   dimensions.append({"label": found.figure, "values": values})
   lines = {
     "type": "parcoords", "dimensions": dimensions, "labelangle": -12,
-    "line": {"color": values, "colorscale": "Viridis", "reversescale": found.lower},
+    "line": {"color": values, "colorscale": _SCALE, "reversescale": found.lower},
   }  # fmt: skip
   return {"data": [lines], "layout": {"margin": {"l": 60, "r": 60, "t": 70, "b": 30}}}
 
@@ -76,7 +77,9 @@ def slices(found: Found) -> list[Figure]:
       "hovertemplate": "%{text}: %{y:.4g} at %{x}<extra></extra>",
     }  # fmt: skip
     layout = _axes(name, found.figure)
-    layout["xaxis"]["type"] = _axis_type(values, path in found.logarithmic)
+    layout["xaxis"] |= {"type": _axis_type(values, path in found.logarithmic)}
+    layout["xaxis"] |= {"exponentformat": "power"}
+    layout["yaxis"]["range"] = _around([one.value or 0.0 for one in done])
     figures.append({"data": [points], "layout": layout})
   return figures
 
@@ -84,8 +87,10 @@ def slices(found: Found) -> list[Figure]:
 def fits(found: Found, rows: Sequence[Scaling]) -> Figure:
   """Evaluations, the fitted sigmoids and their 95 % bands, of those that were identified."""
   data: list[dict[str, Any]] = []
-  identified = [row for row in rows if not row.fit.doubt][:_FITS]
-  for row, colour in zip(identified, COLOURS, strict=False):
+  sure, chosen = [row for row in rows if not row.fit.doubt], _chosen(found)
+  best_first = sorted(sure, key=lambda row: row.setting.name not in chosen)[:_FITS]
+  for row in best_first:
+    colour = chosen.get(row.setting.name, _OTHER)
     curves = list(row.setting.curves.values())
     compute = np.linspace(0, max(curve.compute.max() for curve in curves), 80)
     common = {"legendgroup": row.setting.name, "name": row.setting.name, "type": "scatter"}
@@ -124,6 +129,7 @@ def _lines(setting: Setting, label: str, colour: str, shown: bool, opacity: floa
   if mean is not None:
     thick = {"line": {"color": colour, "width": 2.5 if label == setting.name else 1.2}}
     hover = {"hovertemplate": f"{setting.name}: %{{y:.4g}}<extra></extra>", "showlegend": shown}
+    hover["legendrank"] = 2000 if label == "others" else 1000
     traces.append(common | {"x": mean[0], "y": mean[1]} | thick | hover)
   return traces
 
@@ -139,9 +145,16 @@ def _mean(setting: Setting) -> tuple[list[float], list[float]] | None:
   return compute.tolist(), values.tolist()
 
 
+def _around(values: list[float]) -> list[float]:
+  """The axis that shows all values; what two seeds know of their interval may be off it."""
+  low, high = min(values), max(values)
+  room = 0.2 * (high - low) or 0.1
+  return [low - room, high + room]
+
+
 def _axes(x: str, y: str) -> dict[str, Any]:
   return {
-    "xaxis": {"title": {"text": x}, "automargin": True},
+    "xaxis": {"title": {"text": x}, "automargin": True, "exponentformat": "none"},
     "yaxis": {"title": {"text": y}, "automargin": True},
     "margin": {"l": 50, "r": 15, "t": 15, "b": 45},
   }

@@ -40,7 +40,26 @@ def read(paths: list[str], figure: str, unit: str) -> Found:
     raise ConfigError(f"{paths[0]}: no run has the figure {figure} in its final stage")
   note = "runs without a study have no importances: they were not drawn at random"
   title = os.path.basename(os.path.normpath(os.path.commonpath(list(map(os.path.abspath, paths)))))
-  return Found(title, figure, lower_is_better(figure), runs.UNITS[unit], tuple(settings), {}, note)
+  return Found(
+    title,
+    figure,
+    lower_is_better(figure),
+    runs.UNITS[unit],
+    tuple(settings),
+    importances_note=note,
+    logarithmic=_far_apart(differing),
+  )
+
+
+def _far_apart(settings: list[dict[str, Any]]) -> frozenset[str]:
+  """Fields whose values are positive and span a factor of ten or more."""
+  found = set()
+  for path in settings[0]:
+    values = [fields[path] for fields in settings]
+    numbers = all(type(value) in (int, float) and value > 0 for value in values)
+    if numbers and max(values) >= 10 * min(values):
+      found.add(path)
+  return frozenset(found)
 
 
 def half_width(values: list[float]) -> float | None:

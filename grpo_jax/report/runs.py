@@ -50,7 +50,7 @@ def config(folder: str) -> dict[str, Any]:
 
 
 def curve(folder: str, figure: str, unit: str) -> Curve | None:
-  """A figure in the final stage, against the compute of that stage; None where it has no value.
+  """A figure in the final stage, against the compute of that stage; None where either is not known.
 
   The first point, at compute 0, is from before the stage: its own step 0, or the last value of the
   stages before it.
@@ -73,7 +73,8 @@ def curve(folder: str, figure: str, unit: str) -> Curve | None:
   if not any(step > 0 for step, _ in points):
     return None
   steps, values = np.array(points, float).T
-  return finite(Curve(_compute(last, steps, unit, fields), values))
+  found = finite(Curve(_compute(last, steps, unit, fields), values))
+  return found if len(found.values) else None
 
 
 def _compute(last: list[dict], steps: np.ndarray, unit: str, fields: dict) -> np.ndarray:

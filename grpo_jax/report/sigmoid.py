@@ -168,12 +168,13 @@ def _doubt_before(curves: Sequence[Curve], start: float, limits: tuple[float, fl
 
 def _doubt_after(found: Fit, points: solver.Points) -> str:
   low, high = found.interval("ceiling")
-  if low - found.start < _SURELY * (found.ceiling - found.start):
-    return "the gain may be noise"
   wide = high - low > _WIDEST * (points.most - points.base)
   last, latest = points.compute.max(), found.interval("middle")[1]
   bent = not wide and found.middle <= last and latest <= _FAR * last
-  return "" if bent else "the curve has not bent"
+  if not bent:
+    return "the curve has not bent"
+  sure = low - found.start >= _SURELY * (found.ceiling - found.start)
+  return "" if sure else "the gain may be noise"
 
 
 def _pooled(

@@ -56,7 +56,9 @@ def score(one: Setting) -> str:
   """0.312 ± 0.040."""
   if one.value is None:
     return "-"
-  return number(one.value) + ("" if one.interval is None else f" ± {number(one.interval)}")
+  digits = ".3f" if abs(one.value) < 10 else ".4g"
+  width = "" if one.interval is None else f" ± {one.interval:{digits}}"
+  return f"{one.value:{digits}}{width}"
 
 
 def number(value: Any) -> str:
@@ -81,7 +83,12 @@ def _fitted(row: Scaling) -> list[str]:
   if row.fit.doubt:
     return [f"not identified: {row.fit.doubt}", "-", "-"]
   parts = (row.ceiling, row.plain("exponent"), row.plain("middle"))
-  return [f"{value:.3g} [{low:.3g}, {high:.3g}]" for value, low, high in parts]
+  return [f"{_three(value)} [{_three(low)}, {_three(high)}]" for value, low, high in parts]
+
+
+def _three(value: float) -> str:
+  """Three digits, without a power of ten where there need be none."""
+  return f"{float(f'{value:.3g}'):,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def _predicted(row: Scaling) -> list[str]:

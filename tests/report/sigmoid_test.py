@@ -47,17 +47,17 @@ def test_seeds_with_other_starts_share_one_ceiling():
   assert found.start == pytest.approx(0.4 / 3)
 
 
-@pytest.mark.parametrize(("seeds", "apart"), [(1, 0.0), (3, 0.03), (5, 0.03)])
+@pytest.mark.parametrize(("seeds", "apart"), [(1, 0.0), (3, 0.03)])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(seeds, apart):
   generator, truth = np.random.default_rng(0), {"ceiling": 0.7, "exponent": 2.0, "middle": 30.0}
   held = []
-  for _ in range(80):
+  for _ in range(60):
     ceilings = 0.7 + apart * generator.standard_normal(seeds)
     curves = [_curve(ceiling, noise=0.03, generator=generator) for ceiling in ceilings]
-    found = sigmoid.fit(curves, replicates=80)
+    found = sigmoid.fit(curves, replicates=60)
     held.append([low <= value <= high for (low, high), value in _intervals(found, truth)])
-  # 80 trials at 95 % hold 76 on average, with a standard deviation of 2.
-  assert np.sum(held, 0).min() >= 68
+  # 60 trials at 95 % hold 57 on average, with a standard deviation of 1.7.
+  assert np.sum(held, 0).min() >= 51
   assert np.mean(held) < 0.99
 
 
@@ -199,7 +199,7 @@ def test_when_a_run_is_pruned(values, final, pruned):
 def test_the_best_of_a_sweep_is_seldom_pruned_and_bad_ones_often_are():
   generator = np.random.default_rng(0)
   lost, bad = 0, []
-  for _ in range(20):
+  for _ in range(12):
     arms = generator.uniform([0.2, 0.8, np.log(8)], [0.95, 4.0, np.log(80)], (6, 3))
     curves = [_curve(a, b, math.exp(m), noise=0.03, generator=generator).values for a, b, m in arms]
     ends = sigmoid.sigmoid(100.0, 0.1, arms[:, 0], arms[:, 1], np.exp(arms[:, 2]))
@@ -207,7 +207,7 @@ def test_the_best_of_a_sweep_is_seldom_pruned_and_bad_ones_often_are():
       others = max(curve[-1] for place, curve in enumerate(curves) if place != arm)
       pruned = any(
         sigmoid.predicted_ceiling(_COMPUTE[:seen], curves[arm][:seen], others, final=100.0)
-        for seen in (8, 11, 14, 17)
+        for seen in (8, 12, 16)
       )
       lost += pruned and arm == ends.argmax()
       bad += [pruned] if ends[arm] < ends.max() - 0.2 else []
