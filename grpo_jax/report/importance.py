@@ -37,4 +37,5 @@ def importances(study: Any) -> tuple[dict[str, float], str]:
     return {}, "no importances: no parameter varied in all trials"
   ped = "PED-ANOVA, of being among the best tenth (with scikit-learn installed: fANOVA)"
   method = "fANOVA, shares of the objective's variance" if forest else ped
-  return dict(sorted(shares.items(), key=lambda item: -item[1])), f"{method}; {len(done)} trials"
+  order = sorted(shares, key=lambda path: -shares[path])
+  return {path: float(shares[path]) for path in order}, f"{method}; {len(done)} trials"

@@ -31,10 +31,12 @@ def read(paths: list[str], figure: str, unit: str) -> Found:
     fields = runs.config(folder)
     fields.pop("seed", None)
     groups.setdefault(json.dumps(fields or folder, sort_keys=True), []).append(folder)
-  differing = _differing([_flat(runs.config(members[0])) for members in groups.values()])
+  differing = _differing([_flat(runs.config(own[0])) for own in groups.values()])
+  members = list(groups.values())
+  names = [_name(params, own[0]) for params, own in zip(differing, members, strict=True)]
   settings = [
-    _setting(members, params, figure, unit)
-    for members, params in zip(groups.values(), differing, strict=True)
+    _setting(name if names.count(name) == 1 else f"setting {place}", own, params, figure, unit)
+    for place, (name, own, params) in enumerate(zip(names, members, differing, strict=True), 1)
   ]
   if not any(one.curves for one in settings):
     raise ConfigError(f"{paths[0]}: no run has the figure {figure} in its final stage")
@@ -73,30 +75,26 @@ def half_width(values: list[float]) -> float | None:
   return float(quantile * math.sqrt(variance / count))
 
 
-def _setting(members: list[str], params: dict[str, Any], figure: str, unit: str) -> Setting:
+def _setting(
+  name: str, members: list[str], params: dict[str, Any], figure: str, unit: str
+) -> Setting:
   found = {folder: runs.curve(folder, figure, unit) for folder in members}
-  curves = {_seed(folder): curve for folder, curve in found.items() if curve is not None}
+  curves = {folder: curve for folder, curve in found.items() if curve is not None}
   values = [float(curve.values[-1]) for curve in curves.values()]
   mean = sum(values) / len(values) if values else None
   reason = "" if values else f"no {figure} in its final stage"
   state = {} if values else {"state": "failed"}
   return Setting(
-    _name(params, members[0]), params, value=mean, interval=half_width(values),
+    name, params, value=mean, interval=half_width(values),
     values=tuple(values), curves=curves, reason=reason, **state,
   )  # fmt: skip
-
-
-def _seed(folder: str) -> str:
-  return os.path.join(
-    os.path.basename(os.path.dirname(os.path.abspath(folder))), os.path.basename(folder)
-  )
 
 
 def _name(params: dict[str, Any], folder: str) -> str:
   """lr=0.001, group_size=8; the folder where nothing differs or too much does."""
   short = shortened(list(params))
   name = ", ".join(f"{short[path]}={value}" for path, value in params.items())
-  return name if name and len(name) <= _LONGEST else os.path.basename(os.path.normpath(folder))
+  return name if name and len(name) <= _LONGEST else os.path.basename(os.path.abspath(folder))
 
 
 def _differing(all_fields: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -67,6 +67,23 @@ def test_runs_are_grouped_by_what_differs_but_the_seed(tmp_path):
   assert read.settings[0].interval == pytest.approx(1.2706, rel=1e-4)
 
 
+def test_settings_that_differ_in_much_have_numbers_and_all_their_runs(tmp_path):
+  for place in range(2):
+    fields = {f"field_{name}": f"value {place}" for name in range(9)}
+    for parent in ("x", "y"):
+      sweeps.run(tmp_path / parent / str(place) / "seed-0", [0.1, 0.2], fields=fields)
+  read = plain.read([str(tmp_path)], "eval/accuracy", "steps")
+  assert [one.name for one in read.settings] == ["setting 1", "setting 2"]
+  assert [len(one.curves) for one in read.settings] == [2, 2]
+
+
+def test_a_run_without_a_config_is_a_setting_by_itself(tmp_path):
+  for name in ("a", "b", "c/a"):
+    os.remove(os.path.join(sweeps.run(tmp_path / name, [0.1, 0.2]), "config.json"))
+  read = plain.read([str(tmp_path)], "eval/accuracy", "steps")
+  assert [one.name for one in read.settings] == ["setting 1", "b", "setting 3"]
+
+
 def test_half_width_of_one_and_of_three():
   assert plain.half_width([0.5]) is None
   assert plain.half_width([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
