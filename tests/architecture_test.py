@@ -16,6 +16,7 @@ _LEVELS = [
   {"steps"},
   {"parallel", "plan"},
   {"weights", "tasks", "rewards"},
+  {"report"},
   {"run", "sweep"},
 ]
 _LEVEL = {name: level for level, names in enumerate(_LEVELS) for name in names}
@@ -23,6 +24,7 @@ _IMPURE = {"absl", "orbax", "os", "io", "sys", "time", "random", "subprocess", "
 _EXTRAS = {"gguf", "tokenizers", "safetensors", "jinja2", "matplotlib", "tensorboardX", "pyarrow"}
 _EXTRAS |= {"optuna", "cmaes", "scipy", "submitit", "plotly"}
 _DEVICES = re.compile(r"pmap|Mesh|sharding|shard_map|Sharding|PartitionSpec|make_mesh")
+_PURE = {f"report/{name}.py" for name in ("sigmoid", "solver", "bootstrap", "halves")}
 # Programs of their own, started only where the extra is there.
 _PROGRAMS = {"weights/sandbox.py"}
 _FILES = sorted(
@@ -97,7 +99,8 @@ def test_imports_go_one_way(file):
 
 
 @pytest.mark.parametrize(
-  "file", [f for f in _FILES if _LEVEL[_room(f)] <= _LEVEL["steps"] or _room(f) == "plan"]
+  "file",
+  [f for f in _FILES if _LEVEL[_room(f)] <= _LEVEL["steps"] or _room(f) == "plan" or f in _PURE],
 )
 def test_pure_modules_are_pure(file):
   assert not _impure(_tree(file))

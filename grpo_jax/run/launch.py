@@ -120,6 +120,14 @@ def sweep(
   raise SystemExit(_in_one_line(lambda: run(options, _say)))
 
 
+def report(paths: Sequence[str], **asked: Any) -> None:
+  """Prints what a sweep or a few runs have found; arguments as of `report.report.report`."""
+  from grpo_jax.report.report import report
+
+  for line in _in_one_line(lambda: report(paths, **asked)):
+    _say(line)
+
+
 def _in_one_line(action: Callable[[], Any]) -> Any:
   """What `action` returns; an error meant for a person is one line, and ends the program."""
   # The compiler, jax and orbax log what only their developers can use.
