@@ -28,7 +28,7 @@ from grpo_jax.run.grpo import make_grpo_runner
 from grpo_jax.run.keys import seeded
 from grpo_jax.run.learn import stage_step
 from grpo_jax.run.policy import load_policy
-from grpo_jax.run.program import asked_of, make_program_runner, stage_program
+from grpo_jax.run.program import asked_of, make_program_runner, stage_models, stage_program
 from grpo_jax.run.sampler import stage_rollout
 from grpo_jax.run.stage import Runner, Setting, Told
 from grpo_jax.run.writer import Writer
@@ -112,7 +112,7 @@ def _device_of_loop(setting: Setting, stage: config.GRPO, params: dict) -> Calla
   """Sampling and updating without anything between."""
   optimizer = make_optimizer(stage.optimizer)
   sample = jax.jit(seeded(stage_rollout(setting, stage)))
-  update = jax.jit(stage_step(setting, stage, optimizer), donate_argnums=0)
+  update = jax.jit(stage_step(setting, stage), donate_argnums=0)
   _, asked = asked_of(setting, stage, range(1))
   prompts, keys = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), (asked.prompts, asked.keys))
   shape = (stage.rollout.prompts, stage.rollout.group_size)
@@ -130,7 +130,8 @@ def _device_of_loop(setting: Setting, stage: config.GRPO, params: dict) -> Calla
 
 def _device_of_program(setting: Setting, stage: config.GRPO, params: dict) -> Callable[[], None]:
   """The program with all that it is asked at hand."""
-  program, models = stage_program(setting, stage)
+  models, learned = stage_models(setting, stage)
+  program = stage_program(setting, learned, stage)
   compiled, state = jax.jit(program, donate_argnums=0), None
   _, asked = asked_of(setting, stage, range(stage.steps_per_program))
   asked = jax.tree.map(jnp.asarray, asked)

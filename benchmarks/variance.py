@@ -82,9 +82,10 @@ def _flat(before: dict, after: dict) -> np.ndarray:
 
 
 def _grpo(setting: Setting, stage: config.GRPO, policy: dict) -> Callable[[int], np.ndarray]:
-  gather, look = make_gather(setting, stage), make_looks(setting, stage, None)
+  gather = make_gather(setting, stage)
+  look = make_looks(setting, stage, None, lambda params: params)
   step = jax.jit(make_grpo_step(setting.network, stage.loss, *_PLAIN, length_budget=4))
-  make_batch = make_batch_maker(stage)
+  make_batch = make_batch_maker(setting.devices, stage, setting.name)
 
   def gradient(number: int) -> np.ndarray:
     answers, _ = gather(policy, number)
@@ -97,7 +98,8 @@ def _grpo(setting: Setting, stage: config.GRPO, policy: dict) -> Callable[[int],
 
 def _ppo(setting: Setting, stage: PPO, policy: dict) -> Callable[[int], np.ndarray]:
   """With a critic that has learned the fixed policy's values."""
-  gather, look = make_gather(setting, stage), make_looks(setting, stage, None)
+  gather = make_gather(setting, stage)
+  look = make_looks(setting, stage, None, lambda params: params["policy"])
   make_batch = make_ppo_batch_maker(setting, stage)
   params = init_ppo_params(setting.network, policy, shared=stage.critic == "shared")
   state = init_ppo_state(params, _critic_alone(stage))
@@ -105,7 +107,7 @@ def _ppo(setting: Setting, stage: PPO, policy: dict) -> Callable[[int], np.ndarr
 
   def batch_of(params: dict, number: int) -> Batch:
     answers, _ = gather(params["policy"], number)
-    return make_batch(params, answers, look(params["policy"], answers))
+    return make_batch(params, answers, look(params, answers))
 
   for number in range(_CRITIC_STEPS):
     state, metrics = learn(state, batch_of(state.params, number))

@@ -24,6 +24,12 @@ _PROFILE = flags.DEFINE_string(
   "profile", "", "START:STOP: write a profiler trace of these steps into WORKDIR/profile."
 )
 _STAGES = flags.DEFINE_list("stages", [], "Run only these stages, as in sft,grpo.")
+_POPULATION = flags.DEFINE_integer(
+  "population", None, "Members that are trained in one program, of other seeds.", lower_bound=1
+)
+_VARY = flags.DEFINE_string(
+  "vary", "", "PATH=NUMBER,NUMBER,...; ...: a value for each member, below --config."
+)
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "One of several processes; Slurm, Open MPI, GKE and TPU pods need no more."
 )
@@ -47,7 +53,8 @@ def main(_: list[str]) -> None:
   else:
     processes = (_ADDRESS.value, _COUNT.value, _INDEX.value)
     launch.distribute(_DISTRIBUTED.value, *processes, _HEARTBEAT.value)
-    launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value)
+    several = (_POPULATION.value, _VARY.value)
+    launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value, *several)
 
 
 def console_main() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import optax
 
 from grpo_jax import schedules
-from grpo_jax.config import Optimizer
+from grpo_jax.config import Optimizer, is_on
 
 
 def make_optimizer(config: Optimizer) -> optax.GradientTransformation:
@@ -20,7 +20,7 @@ def make_optimizer(config: Optimizer) -> optax.GradientTransformation:
     ),
     optax.add_decayed_weights(config.weight_decay),
   ]
-  if config.max_grad_norm:
+  if is_on(config.max_grad_norm):
     parts.insert(0, optax.clip_by_global_norm(config.max_grad_norm))
   return optax.chain(*parts)
 

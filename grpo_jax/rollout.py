@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from grpo_jax import model
+from grpo_jax.config import is_on
 from grpo_jax.sampling import draw, filter_logits
 from grpo_jax.types import Params, Prompts, Rollout
 
@@ -81,7 +82,7 @@ def make_rollout(
   def pick(hidden: jax.Array, head: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draws a token for each answer: hidden [P,G,D] -> i32[P,G] and its log-prob f32[P,G]."""
     kept = filter_logits(model.served_logits(hidden, head), **filters)
-    if temperature > 0:
+    if is_on(temperature):
       tokens = draw(keys, kept, parts=network.place.parts, whole=network.place.rows)
     else:
       tokens = jnp.argmax(kept, axis=-1)

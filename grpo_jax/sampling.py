@@ -1,11 +1,12 @@
 """From logits to tokens: temperature, top-k, top-p, min-p, and an exact draw."""
 
-import math
 from collections.abc import Callable
 
 import chex
 import jax
 import jax.numpy as jnp
+
+from grpo_jax.config import is_known, is_on
 
 # Tokens in a block of the two-level draw; about the square root of usual vocabularies.
 _BLOCK = 256
@@ -38,17 +39,17 @@ def filter_logits(
   """
   _check_arguments(temperature, top_k, top_p, min_p)
   logits = logits.astype(jnp.float32)
-  if temperature == 0:
+  if not is_on(temperature):
     best = jnp.argmax(logits, axis=-1, keepdims=True)
     return jnp.where(jnp.arange(logits.shape[-1]) == best, logits, -jnp.inf)
   logits = logits / temperature
   if 0 < top_k < logits.shape[-1]:
     logits = _keep_top_k(logits, top_k)
-  if top_p < 1:
+  if is_on(1 - top_p):
     logits = _keep_top_p(logits, top_p)
-  if min_p > 0:
+  if is_on(min_p):
     best = jnp.max(logits, axis=-1, keepdims=True)
-    logits = jnp.where(logits >= best + math.log(min_p), logits, -jnp.inf)
+    logits = jnp.where(logits >= best + jnp.log(min_p), logits, -jnp.inf)
   return logits
 
 
@@ -116,11 +117,11 @@ def _keep_top_p(logits: jax.Array, p: float) -> jax.Array:
 
 
 def _check_arguments(temperature: float, top_k: int, top_p: float, min_p: float) -> None:
-  if not temperature >= 0:  # NaN too
+  if is_known(temperature) and not temperature >= 0:  # NaN too
     raise ValueError(f"temperature={temperature} must be 0 (greedy) or above")
   if top_k < 0:
     raise ValueError(f"top_k={top_k} must be 0 (off) or above")
-  if not 0 < top_p <= 1:
+  if is_known(top_p) and not 0 < top_p <= 1:
     raise ValueError(f"top_p={top_p} must be in (0, 1]; 1 is off")
-  if not 0 <= min_p < 1:
+  if is_known(min_p) and not 0 <= min_p < 1:
     raise ValueError(f"min_p={min_p} must be in [0, 1); 0 is off")

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grpo_jax.config import is_known
+
 # (progress in [0, 1] through the decay) -> share of the way from the peak down to the floor
 Shape = Callable[[jax.Array], jax.Array]
 
@@ -54,7 +56,7 @@ def warmup_stable_decay(
 
 def constant_with_warmup(*, peak: float, warmup_steps: int = 0) -> optax.Schedule:
   """Rise, then the peak for ever."""
-  if not peak > 0 or warmup_steps < 0:
+  if is_known(peak) and (not peak > 0 or warmup_steps < 0):
     raise ValueError(f"peak={peak} must be above 0 and warmup_steps={warmup_steps} at least 0")
   return _rise(peak, warmup_steps)
 
@@ -70,7 +72,7 @@ def _rise(peak: float, warmup_steps: int) -> optax.Schedule:
 def _schedule(
   shape: Shape, peak: float, floor: float, warmup_steps: int, decay_steps: int
 ) -> optax.Schedule:
-  if not 0 <= floor <= peak or peak <= 0:
+  if is_known(floor, peak) and (not 0 <= floor <= peak or peak <= 0):
     raise ValueError(f"floor={floor} and peak={peak} are learning rates: 0 <= floor <= peak > 0")
   if warmup_steps < 0:
     raise ValueError(f"warmup_steps={warmup_steps} must be 0 or above")

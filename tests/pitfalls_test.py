@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from grpo_jax import config
+from grpo_jax.parallel import ONE_DEVICE
 from grpo_jax.run import grpo
 from grpo_jax.run.learn import Looks
 from tests.run.figures_test import _answers, _rollout, _scores
@@ -28,7 +29,7 @@ def test_the_update_trains_on_the_tokens_that_were_sampled():
   rollout = _rollout([[2, 4], [3, 1]])
   tokens = np.arange(16, dtype=np.int32).reshape(2, 2, 4)
   answers = _answers(rollout.replace(tokens=tokens), _scores([[1, 0], [0, 1]], number=np.eye(2)))
-  batch = grpo.make_batch_maker(config.GRPO())(answers, Looks())
+  batch = grpo.make_batch_maker(ONE_DEVICE, config.GRPO(), "grpo")(answers, Looks())
   np.testing.assert_array_equal(batch.rollout.tokens, tokens)
   np.testing.assert_array_equal(batch.rollout.mask, rollout.mask)
 

@@ -3,12 +3,13 @@
 from grpo_jax.config.algorithm import AlgorithmConfig, Grouping, Selection, Shaping
 from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment
-from grpo_jax.config.fields import Config, ConfigError, check, freeze
+from grpo_jax.config.fields import Config, ConfigError, check, freeze, is_known, is_on
 from grpo_jax.config.lora import LoRA
 from grpo_jax.config.loss import LossConfig
 from grpo_jax.config.model import Architecture, Model, RopeScaling
 from grpo_jax.config.optimizer import Optimizer
 from grpo_jax.config.parallel import Parallel
+from grpo_jax.config.population import Population
 from grpo_jax.config.ppo import PPO
 from grpo_jax.config.presets import PRESETS, preset
 from grpo_jax.config.reward_model import Preferences, RewardModel
@@ -39,6 +40,7 @@ __all__ = [
   "Model",
   "Optimizer",
   "Parallel",
+  "Population",
   "Preferences",
   "Pretrain",
   "Questions",
@@ -56,5 +58,7 @@ __all__ = [
   "as_terms",
   "check",
   "freeze",
+  "is_known",
+  "is_on",
   "preset",
 ]

@@ -5,6 +5,7 @@ import dataclasses
 from grpo_jax.config.fields import Config, field
 from grpo_jax.config.model import Model
 from grpo_jax.config.parallel import Parallel
+from grpo_jax.config.population import Population
 from grpo_jax.config.ppo import PPO
 from grpo_jax.config.reward_model import RewardModel
 from grpo_jax.config.stage import Stage
@@ -51,6 +52,7 @@ class Experiment(Config):
   evaluation: Evaluation = field(Evaluation)
   parallel: Parallel = field(Parallel)
   checkpoint: Checkpoint = field(Checkpoint)
+  population: Population = field(Population)
   stages: dict[str, Stage]
 
   def contradictions(self) -> list[str]:

@@ -54,6 +54,20 @@ def freeze(config: Any) -> None:
     object.__setattr__(config, "_frozen", True)
 
 
+def is_on(value: Any) -> bool:
+  """Whether what a number switches on is computed: always where it is an array.
+
+  What an array holds is not known when a program is compiled, and may differ among members of a
+  population.
+  """
+  return not isinstance(value, (int, float)) or value != 0
+
+
+def is_known(*values: Any) -> bool:
+  """Whether all are numbers whose range can be looked at: arrays have been before."""
+  return all(isinstance(value, (int, float)) for value in values)
+
+
 def children(config: Any) -> dict[str, Any]:
   """The fields or entries of a config, by name; empty for a plain value."""
   if isinstance(config, Config):

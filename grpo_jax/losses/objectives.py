@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from grpo_jax.config import LossConfig
+from grpo_jax.config import LossConfig, is_on
 from grpo_jax.losses.sequences import gmpo, gspo, gspo_token
 from grpo_jax.losses.surrogate import clipped_surrogate
 
@@ -32,7 +32,7 @@ def ppo_clip(
   """
   ratio = jnp.exp(log_ratio)
   loss, cut = clipped_surrogate(ratio, advantages, config)
-  if not config.dual_clip:
+  if not is_on(config.dual_clip):
     return loss, cut
   bound = -config.dual_clip * advantages
   beyond = (advantages < 0) & (loss > bound)

@@ -4,7 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from grpo_jax.config import LossConfig
+from grpo_jax.config import LossConfig, is_on
 from grpo_jax.losses.aggregation import token_weights
 from grpo_jax.losses.corrections import CORRECTIONS, mismatch_metrics
 from grpo_jax.losses.kl import LOG_RATIO_BOUND, k3, kl_estimate
@@ -74,11 +74,11 @@ def policy_loss(
     correction = CORRECTIONS[config.sampler_correction](log_weight, config)
     values *= correction
     metrics |= mismatch_metrics(log_weight, correction, mask)
-  if config.kl_coefficient > 0 and config.kl_place == "loss":
+  if is_on(config.kl_coefficient) and config.kl_place == "loss":
     kl = kl_estimate(logprobs, _constant(ref_logprobs, mask), kind=config.kl_estimator)
     values += config.kl_coefficient * kl * (jnp.exp(log_ratio) if config.kl_unbiased else 1)
     metrics["policy/kl_ref"] = Mean.of(kl, mask)
-  if config.entropy_coefficient != 0 and entropy is not None:
+  if is_on(config.entropy_coefficient) and entropy is not None:
     values -= config.entropy_coefficient * jnp.where(mask, entropy, 0)
   loss = jnp.sum(jnp.where(mask, values, 0) * weights)
   return loss, metrics
@@ -113,12 +113,12 @@ def ratio_metrics(log_ratio: jax.Array, cut: jax.Array, mask: jax.Array) -> Metr
 
 
 def _require(config: LossConfig, ref_logprobs, sampler_logprobs, entropy, finished, kept) -> None:
-  in_loss = config.kl_coefficient > 0 and config.kl_place == "loss"
+  in_loss = is_on(config.kl_coefficient) and config.kl_place == "loss"
   needs = {
     "kl_coefficient > 0 needs ref_logprobs": in_loss and ref_logprobs is None,
     "sampler_correction needs sampler_logprobs": config.sampler_correction != "none"
     and sampler_logprobs is None,
-    "entropy_coefficient needs entropy": config.entropy_coefficient != 0 and entropy is None,
+    "entropy_coefficient needs entropy": is_on(config.entropy_coefficient) and entropy is None,
     "entropy_top < 1 needs kept": config.entropy_top < 1 and kept is None,
     "mask_truncated needs finished": config.mask_truncated and finished is None,
   }

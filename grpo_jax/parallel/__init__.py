@@ -10,6 +10,7 @@ import jax
 from grpo_jax.config import ConfigError, Parallel
 from grpo_jax.parallel import processes
 from grpo_jax.parallel.devices import Devices
+from grpo_jax.parallel.members import Meeting, Member
 from grpo_jax.parallel.mesh import MeshDevices, make_mesh
 from grpo_jax.parallel.rules import table
 
@@ -17,6 +18,8 @@ __all__ = [
   "ONE_DEVICE",
   "AnyDevices",
   "Devices",
+  "Meeting",
+  "Member",
   "MeshDevices",
   "check_divisible",
   "make_devices",

@@ -10,10 +10,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 
 from grpo_jax.model import Network
 from grpo_jax.parallel import processes, storage
+from grpo_jax.parallel.programs import Programs
 
 
 @dataclasses.dataclass(frozen=True)
-class Devices:
+class Devices(Programs):
   """The devices of a run.
 
   count: devices that prompts are split over, of all processes, each of which has its part of the

@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from grpo_jax.config import Parallel
 from grpo_jax.model import Network, Placement
+from grpo_jax.parallel.programs import Programs
 from grpo_jax.parallel.rules import AXES, GATHERED, ROWS, RULES, SERVED, shardings, spec
 
 
@@ -55,7 +56,7 @@ class MeshPlacement(Placement):
 
 
 @dataclasses.dataclass(frozen=True)
-class MeshDevices:
+class MeshDevices(Programs):
   """`Devices` of a mesh: state is split as `rules` say, batches by prompts over data and fsdp."""
 
   mesh: Mesh

@@ -48,7 +48,7 @@ def make_evaluate(
     stop_ids=tokenizer.stop_ids,
     temperature=0.0,
   )
-  greedy = devices.compile(seeded(rollout))
+  greedy = devices.program(lambda _: seeded(rollout), config, name="evaluation")
   # One shape for all parts, and a multiple of the devices.
   size = -(-min(config.batch_size, len(examples)) // devices.count) * devices.count
   parts = [examples[start : start + size] for start in range(0, len(examples), size)]

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,6 +13,7 @@ from grpo_jax.advantages import make_advantages, policy_kl
 from grpo_jax.config import GRPO
 from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_optimizer
+from grpo_jax.parallel import AnyDevices
 from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records, time_figures
 from grpo_jax.run.gather import make_gather
@@ -37,13 +37,13 @@ def make_grpo_runner(
     past: records of samples.jsonl of the stage's earlier steps, where the run is resumed.
   """
   optimizer = make_optimizer(stage.optimizer)
-  make_batch = make_batch_maker(stage)
+  make_batch = make_batch_maker(setting.devices, stage, setting.name)
   return make_policy_runner(
     setting,
     stage,
     make_looks(setting, stage, reference),
     lambda _, used, looks: make_batch(used, looks),
-    make_learner(setting, stage, stage_step(setting, stage, optimizer)),
+    make_learner(setting, stage, functools.partial(stage_step, setting)),
     make_init(setting, stage, optimizer),
     past,
   )
@@ -91,9 +91,15 @@ def make_policy_runner(
   return Runner(stage.steps, init, advance, policy=policy)
 
 
-def make_batch_maker(stage: GRPO) -> Callable[[Answers, Looks], Batch]:
+def make_batch_maker(
+  devices: AnyDevices, stage: GRPO, name: str
+) -> Callable[[Answers, Looks], Batch]:
   """Builds (answers, log-probs before the update) -> what the update learns from."""
-  compare = jax.jit(functools.partial(make_advantages, stage=stage))
+  compare = devices.alone(
+    lambda stage: functools.partial(make_advantages, stage=stage),
+    stage,
+    name=f"{name}/advantages",
+  )
 
   def make_batch(used: Answers, looks: Looks) -> Batch:
     mask = np.asarray(used.rollout.mask)

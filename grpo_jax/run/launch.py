@@ -32,16 +32,36 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
 
 
 def train(
-  experiment: Experiment, workdir: str | None, profile: str = "", stages: Sequence[str] = ()
+  experiment: Experiment,
+  workdir: str | None,
+  profile: str = "",
+  stages: Sequence[str] = (),
+  population: int | None = None,
+  vary: str = "",
 ) -> None:
-  """Runs or resumes the experiment in `workdir`; `profile` and `stages` as in `run.loop.run`."""
+  """Runs or resumes the experiment in `workdir`, or a population of it.
+
+  `profile` and `stages` as in `run.loop.run`; `population` and `vary` set the fields of
+  `experiment.population`.
+  """
   if not workdir:
     _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
   _keep_compiled()
   from grpo_jax.run.loop import run
+  from grpo_jax.run.members import set_population
+  from grpo_jax.run.population import run_population
+
+  def start() -> None:
+    set_population(experiment, population, vary)
+    if experiment.population.size == 1:
+      run(experiment, str(workdir), say=_say, profile=profile, stages=stages)
+    elif profile:
+      raise ConfigError("--profile is of a run by itself: not of a population")
+    else:
+      run_population(experiment, str(workdir), say=_say, stages=stages)
 
   try:
-    _in_one_line(lambda: run(experiment, str(workdir), say=_say, profile=profile, stages=stages))
+    _in_one_line(start)
   except KeyboardInterrupt:
     _stop(f"stopped; the same command resumes {workdir} from its newest checkpoint", code=130)
 

@@ -12,7 +12,7 @@ from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import GRPO
 from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.metrics import Metrics
-from grpo_jax.optimizer import make_schedule
+from grpo_jax.optimizer import make_optimizer, make_schedule
 from grpo_jax.parallel import AnyDevices, storage
 from grpo_jax.run.answers import Answers
 from grpo_jax.run.stage import Setting, policy_of
@@ -51,17 +51,17 @@ def make_looks(
     policy: state -> the policy in it.
   """
   devices, loss = setting.devices, stage.loss
-  compiled = devices.compile(stage_look(setting, stage))
+  compiled = setting.program(functools.partial(stage_look, setting), stage, "look")
   frozen = None if reference is None else _kept(devices, stage, reference)
 
   def looks(state: TrainState, answers: Answers) -> Looks:
     rollout, old, ref, kept = devices.split(answers.rollout), None, None, None
-    before = reference_in(state) if frozen is None else frozen()
     if stage.needs_old or loss.entropy_top < 1:
       old, entropy = jax.device_get(devices.join(compiled(policy(state), rollout)))
       if loss.entropy_top < 1:
         kept = highest(entropy, np.asarray(answers.rollout.mask), loss.entropy_top)
     if loss.kl_coefficient > 0:
+      before = reference_in(state) if frozen is None else frozen()
       ref = jax.device_get(devices.join(compiled(before, rollout)))[0]
     return Looks(old if stage.needs_old else None, ref, kept)
 
@@ -99,12 +99,12 @@ def highest(values: np.ndarray, mask: np.ndarray, share: float) -> np.ndarray:
   return mask & (values >= np.quantile(values[mask], 1 - share))
 
 
-def stage_step(setting: Setting, stage: GRPO, optimizer: Any) -> StepFn:
+def stage_step(setting: Setting, stage: GRPO) -> StepFn:
   """The update that the stage's config describes."""
   return make_grpo_step(
     setting.network,
     stage.loss,
-    optimizer,
+    make_optimizer(stage.optimizer),
     make_schedule(stage.optimizer, stage.updates),
     temperature=stage.rollout.temperature,
     length_budget=stage.rollout.max_tokens,
@@ -114,15 +114,19 @@ def stage_step(setting: Setting, stage: GRPO, optimizer: Any) -> StepFn:
 
 
 def make_learner(
-  setting: Setting, stage: GRPO, step: StepFn
+  setting: Setting, stage: GRPO, step: Callable[[Any], StepFn]
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-  """Builds (state, batch) -> state and metrics, over all the updates of a rollout by `step`.
+  """Builds (state, batch) -> state and metrics, over all the updates of a rollout.
+
+  Args:
+    setting, stage: the run and its stage.
+    step: stage -> the update.
 
   Raises, when it is called:
     RuntimeError: in strict mode, log-probs of one policy differ from one compiled pass to another.
   """
   devices, updates = setting.devices, stage.minibatches * stage.epochs
-  update = devices.compile(step, donate=(0,))
+  update = setting.program(step, stage, "update", donate=(0,))
 
   def learn(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     all_metrics: list[Metrics] = []

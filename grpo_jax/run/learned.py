@@ -29,7 +29,8 @@ def make_learned_reward(setting: Setting, name: str) -> LearnedReward:
     return setting.models[name]
   devices = setting.devices
   params, judge = learned_judge(setting, name)
-  compiled, ready = devices.compile(judge), devices.replicate(params)
+  compiled = devices.program(lambda _: judge, None, name=f"{setting.name}/judge {name}")
+  ready = devices.replicate(params)
 
   def reward(rollout: Rollout) -> np.ndarray:
     return jax.device_get(devices.join(compiled(ready, devices.split(rollout))))
@@ -38,7 +39,7 @@ def make_learned_reward(setting: Setting, name: str) -> LearnedReward:
 
 
 def learned_judge(setting: Setting, name: str) -> tuple[Params, Judge]:
-  """A reward model, and its scores in standard deviations from the mean of its held-out ones.
+  """A reward model with its scale, and its scores in standard deviations from their held-out mean.
 
   Args:
     setting: the run.
@@ -48,15 +49,18 @@ def learned_judge(setting: Setting, name: str) -> tuple[Params, Judge]:
     ConfigError: there is no such model, or it is of another decoder.
   """
   params, mean, std = load(_path(setting, name), name, setting)
+  # Not constants of the program: every member of a population has its own.
+  standard = {"model": params, "mean": jnp.float32(mean), "std": jnp.float32(std)}
   score = make_score(setting.network)
   stop, *others = setting.tokenizer.stop_ids
 
   def judge(params: Params, rollout: Rollout) -> jax.Array:
     # The model has learned with one stop token: an answer may have ended with another.
     tokens = jnp.where(jnp.isin(rollout.tokens, jnp.array(others, int)), stop, rollout.tokens)
-    return (score(params, rollout.prompts, tokens, rollout.mask) - mean) / std
+    scores = score(params["model"], rollout.prompts, tokens, rollout.mask)
+    return (scores - params["mean"]) / params["std"]
 
-  return params, judge
+  return standard, judge
 
 
 def held_out_scores(setting: Setting) -> list[str]:

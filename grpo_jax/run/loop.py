@@ -1,5 +1,6 @@
 """A run: what is checked first, the stages, and how it ends."""
 
+import dataclasses
 import json
 import math
 import os
@@ -7,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grpo_jax import tasks
-from grpo_jax.config import Experiment, Stage, check, freeze
-from grpo_jax.parallel import make_devices, parting, processes
+from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
+from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
 from grpo_jax.run import console
 from grpo_jax.run.checks import (
   check_batches,
@@ -20,12 +21,23 @@ from grpo_jax.run.checks import (
 from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.evaluate import make_evaluate
 from grpo_jax.run.picture import learning_curve
-from grpo_jax.run.policy import load_policy
+from grpo_jax.run.policy import Policy, load_policy
 from grpo_jax.run.profile import Profile
 from grpo_jax.run.record import claim
 from grpo_jax.run.stage import Setting
 from grpo_jax.run.stages import Stages
 from grpo_jax.run.stop import best_at
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+  """What members of a population share: devices of each, and the policy that all begin with.
+
+  policy: None where each draws its own from its seed.
+  """
+
+  devices: AnyDevices
+  policy: Policy | None
 
 
 def run(
@@ -35,6 +47,7 @@ def run(
   say: Callable[[str], None] = print,
   profile: str = "",
   stages: Sequence[str] = (),
+  shared: Shared | None = None,
 ) -> dict[str, float]:
   """Runs what is left of an experiment in `workdir`; the same call resumes it.
 
@@ -44,6 +57,7 @@ def run(
     say: takes the lines meant for a person.
     profile: "START:STOP", the steps to write a profiler trace of; empty for none.
     stages: names of those to run, in the experiment's order; empty for all.
+    shared: what a member of a population has with the others; a run by itself has None.
 
   Of several processes all call it alike; the first says and writes what there is.
 
@@ -58,6 +72,11 @@ def run(
   say = say if processes.index() == 0 else _unheard
   with processes.together():
     check(experiment)
+    if experiment.population.size > 1:
+      raise ConfigError(
+        f"config.population.size={experiment.population.size}: its members are run by"
+        " run.population.run_population, as experiments.train does"
+      )
     check_chosen(experiment, stages)
     trace = Profile(profile, experiment, workdir)
     # What is cheap to refuse comes first: data and rewards before the model.
@@ -69,9 +88,9 @@ def run(
   with claim(workdir, experiment), parting.guard():
     freeze(experiment)
     with processes.together():
-      policy = load_policy(experiment)
+      policy = (shared and shared.policy) or load_policy(experiment)
     check_context(experiment, policy.network.architecture.context_length)
-    devices = make_devices(experiment.parallel)
+    devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
     setting = Setting(experiment, 0, network, policy.tokenizer, task, devices, workdir)
@@ -83,14 +102,16 @@ def run(
     finally:
       course.close()
     processes.agree(True)  # that all files are there
-  return _finish(experiment, workdir, say)
+  return _finish(experiment, workdir, say, draw=shared is None)
 
 
 def _unheard(line: str) -> None:
   """For all processes but the first."""
 
 
-def _finish(experiment: Experiment, workdir: str, say: Callable[[str], None]) -> dict[str, float]:
+def _finish(
+  experiment: Experiment, workdir: str, say: Callable[[str], None], *, draw: bool
+) -> dict[str, float]:
   """Draws the curve, and says how it went and what to type next."""
   metrics = os.path.join(workdir, "metrics.jsonl")
   evaluations = going_on(experiment.stages, _lines(metrics))
@@ -98,9 +119,10 @@ def _finish(experiment: Experiment, workdir: str, say: Callable[[str], None]) ->
   found = {} if ends is None else {"accuracy/before": ends[0], "accuracy/after": ends[1]}
   if processes.index():
     return found
-  picture: str | None = os.path.join(workdir, "learning_curve.png")
+  picture = os.path.join(workdir, "learning_curve.png") if draw else None
   try:
-    learning_curve(metrics, str(picture))
+    if picture:
+      learning_curve(metrics, picture)
   except ImportError as error:
     say(str(error))
     picture = None

@@ -88,8 +88,8 @@ def _step(setting: Setting, stage: Stage) -> tuple[Callable, Callable]:
   optimizer = make_optimizer(stage.optimizer)
   init = make_init(setting, stage, optimizer)
   if isinstance(stage, GRPO):
-    return stage_step(setting, stage, optimizer), init
+    return stage_step(setting, stage), init
   if isinstance(stage, SFT):
-    return sft_step(setting, stage, optimizer), init
+    return sft_step(setting, stage), init
   assert isinstance(stage, Pretrain), stage
-  return text_step(setting, stage, optimizer), init
+  return text_step(setting, stage), init

@@ -33,7 +33,7 @@ def make_ppo_runner(
   setting: Setting, stage: PPO, reference: Params | None, past: Iterable[Mapping[str, Any]] = ()
 ) -> Runner:
   """Builds the stage; arguments as in `make_grpo_runner`."""
-  step, init = ppo_step(setting, stage)
+  _, init = ppo_step(setting, stage)
 
   def policy(state: TrainState) -> Params:
     return dict(state.params["policy"])
@@ -43,7 +43,7 @@ def make_ppo_runner(
     stage,
     make_looks(setting, stage, reference, policy),
     make_ppo_batch_maker(setting, stage),
-    make_learner(setting, stage, step),
+    make_learner(setting, stage, lambda stage: ppo_step(setting, stage)[0]),
     init,
     past,
     policy,
@@ -87,7 +87,11 @@ def _optimizers(stage: PPO) -> Optimizers:
 def make_ppo_batch_maker(setting: Setting, stage: PPO) -> Callable[[Params, Answers, Looks], Batch]:
   """Builds (parameters, answers, log-probs before the update) -> what the update learns from."""
   devices, parts = setting.devices, stage.minibatches * stage.optimizer.micro_batches
-  judge = jax.jit(functools.partial(token_advantages, stage=stage))
+  judge = devices.alone(
+    lambda stage: functools.partial(token_advantages, stage=stage),
+    stage,
+    name=f"{setting.name}/advantages",
+  )
 
   def values(params: Params, rollout: Rollout) -> jax.Array:
     one = functools.partial(answer_values, setting.network, params)
@@ -95,7 +99,7 @@ def make_ppo_batch_maker(setting: Setting, stage: PPO) -> Callable[[Params, Answ
       rollout.tokens.shape
     )
 
-  compiled = devices.compile(values)
+  compiled = setting.program(lambda _: values, stage, "values")
 
   def make_batch(params: Params, used: Answers, looks: Looks) -> Batch:
     old_values = jax.device_get(devices.join(compiled(params, devices.split(used.rollout))))

@@ -1,5 +1,6 @@
 """A stage of GRPO whose rewards are in JAX: many steps a program, read while the next one runs."""
 
+import functools
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ from grpo_jax.run.batches import answer_texts, prompt_batch
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records
 from grpo_jax.run.keys import prompt_keys
 from grpo_jax.run.learn import stage_step
-from grpo_jax.run.learned import learned_judge
+from grpo_jax.run.learned import Judge, learned_judge
 from grpo_jax.run.sampler import check_scores, reads_solutions, solutions, stage_rollout
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.run.trained import make_init
@@ -32,8 +33,9 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
   The run is that of the loop of the host, but samples are of the last step of each program.
   """
   optimizer, count = make_optimizer(stage.optimizer), stage.steps_per_program
-  program, models = stage_program(setting, stage)
-  compiled = setting.devices.compile(program, donate=(0,))
+  models, learned = stage_models(setting, stage)
+  program = functools.partial(stage_program, setting, learned)
+  compiled = setting.program(program, stage, "program", donate=(0,))
   ended = time.monotonic()
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
@@ -43,7 +45,7 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
 
     def told() -> list[Outcome]:
       nonlocal ended
-      read = jax.device_get(records)
+      read = jax.device_get(setting.devices.first(records))
       began, ended = max(started, ended), time.monotonic()
       return _outcomes(setting, stage, step, examples, read, (ended - began) / count)
 
@@ -52,11 +54,16 @@ def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
   return Runner(stage.steps, make_init(setting, stage, optimizer), advance, stride=count)
 
 
-def stage_program(setting: Setting, stage: GRPO) -> tuple[Program, dict[str, Params]]:
-  """The program that the stage's config describes, and the reward models that it is given."""
-  terms, models, learned = as_terms(stage.rewards), {}, {}
-  for name in filter(is_learned, stage.rewards):
-    models[name], learned[name] = learned_judge(setting, name)
+def stage_models(setting: Setting, stage: GRPO) -> tuple[dict[str, Params], dict[str, Judge]]:
+  """The learned rewards that the stage's program is given, and how each scores."""
+  found = {name: learned_judge(setting, name) for name in filter(is_learned, stage.rewards)}
+  models = {name: params for name, (params, _) in found.items()}
+  return models, {name: judge for name, (_, judge) in found.items()}
+
+
+def stage_program(setting: Setting, learned: dict[str, Judge], stage: GRPO) -> Program:
+  """The program that the stage's config describes."""
+  terms = as_terms(stage.rewards)
 
   def one(name: str, rollout: Rollout, targets: Solutions, models: dict) -> jax.Array:
     if name in learned:
@@ -70,8 +77,7 @@ def stage_program(setting: Setting, stage: GRPO) -> tuple[Program, dict[str, Par
     total, counted, weights = compose(parts, terms, step)
     return total, parts, make_advantages(total, counted, weights, rollout.mask, stage)
 
-  step = stage_step(setting, stage, make_optimizer(stage.optimizer))
-  return make_grpo_program(stage_rollout(setting, stage), judge, step), models
+  return make_grpo_program(stage_rollout(setting, stage), judge, stage_step(setting, stage))
 
 
 def asked_of(setting: Setting, stage: GRPO, steps: range) -> tuple[list[list[Example]], Asked]:

@@ -34,11 +34,13 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
   Raises:
     ConfigError: there are no pairs, or a file of them cannot be used.
   """
-  devices, (step_fn, init) = setting.devices, reward_model_step(setting, stage)
+  devices, (_, init) = setting.devices, reward_model_step(setting, stage)
   held_out = held_out_pairs(stage, setting.task, f"config.stages.{setting.name}")
   sample = training_pairs(stage, setting.task, setting.experiment.seed)
   first = setting.begin(stage.pairs, lambda s: s.pairs if isinstance(s, RewardModel) else None)
-  compiled = devices.compile(step_fn, donate=(0,))
+  compiled = setting.program(
+    lambda stage: reward_model_step(setting, stage)[0], stage, "update", donate=(0,)
+  )
   room = setting.network.architecture.context_length - stage.max_tokens
   scores = _make_scores(setting, stage, held_out, room)
 
@@ -91,7 +93,7 @@ def _make_scores(
 ) -> Callable[[Params], tuple[np.ndarray, np.ndarray]]:
   """Builds parameters -> scores f32[N,2] of held-out pairs, chosen first, and lengths i64[N,2]."""
   devices = setting.devices
-  compiled = devices.compile(make_score(setting.network))
+  compiled = setting.program(lambda _: make_score(setting.network), stage, "score")
   size = stage.batch_size // stage.optimizer.micro_batches  # no more memory than in the update
   padded = list(held_out) + [held_out[-1]] * (-len(held_out) % size)
   prompts, tokens, mask = pair_batch(

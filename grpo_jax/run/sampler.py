@@ -62,7 +62,7 @@ def check_scores(stage: GRPO, total: np.ndarray, first: Example) -> None:
 def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
   """Builds (parameters, step, examples of all rounds, first row) -> P of them answered, scored."""
   sizes, devices = stage.rollout, setting.devices
-  compiled = devices.compile(seeded(stage_rollout(setting, stage)))
+  compiled = setting.program(lambda s: seeded(stage_rollout(setting, s)), stage, "rollout")
   room = setting.network.architecture.context_length - sizes.max_tokens
   models = {name: make_learned_reward(setting, name) for name in stage.rewards if is_learned(name)}
 

@@ -1,8 +1,8 @@
 """A stage of supervised fine-tuning, step by step."""
 
+import functools
 import time
 from collections.abc import Callable
-from typing import Any
 
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.config import SFT
@@ -17,7 +17,8 @@ from grpo_jax.types import TrainState
 def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
   """Builds the stage: batches of the task's own solutions, one update each."""
   devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
-  compiled = devices.compile(sft_step(setting, stage, optimizer), donate=(0,))
+  step = functools.partial(sft_step, setting)
+  compiled = setting.program(step, stage, "update", donate=(0,))
   room = setting.network.architecture.context_length - stage.max_tokens
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
@@ -36,11 +37,11 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
   return Runner(stage.steps, make_init(setting, stage, optimizer), advance)
 
 
-def sft_step(setting: Setting, stage: SFT, optimizer: Any) -> Callable:
+def sft_step(setting: Setting, stage: SFT) -> Callable:
   """The update that the stage's config describes."""
   return make_sft_step(
     setting.network,
-    optimizer,
+    make_optimizer(stage.optimizer),
     make_schedule(stage.optimizer, stage.steps),
     micro_batches=stage.optimizer.micro_batches,
     axis_name=setting.devices.axis_name,

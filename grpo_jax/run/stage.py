@@ -45,6 +45,12 @@ class Setting:
     """Steps of all earlier stages: a later one goes on with the data, and does not begin again."""
     return sum(stage.steps for stage in self.earlier)
 
+  def program(
+    self, build: Callable[[Any], Callable], stage: Stage, what: str, donate: tuple[int, ...] = ()
+  ) -> Callable:
+    """Compiles build(stage) for the setting's devices: what the stage does as `what`."""
+    return self.devices.program(build, stage, name=f"{self.name}/{what}", donate=donate)
+
   def begin(self, files: Any, read: Callable[[Stage], Any]) -> int:
     """The step at which the stage's data begin.
 

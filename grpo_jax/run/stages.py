@@ -10,7 +10,7 @@ import jax
 
 from grpo_jax import tasks
 from grpo_jax.config import GRPO, ConfigError, Experiment, Stage
-from grpo_jax.parallel import processes
+from grpo_jax.parallel import Member, processes
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.follower import Follower
@@ -36,7 +36,9 @@ class Stages:
     self.setting, self.say, self.trace = setting, say, trace
     self.config, workdir = setting.experiment, setting.workdir
     ends = list(itertools.accumulate(stage.steps for stage in self.config.stages.values()))
-    self.checkpoints = Checkpointer(workdir, self.config.checkpoint, ends)
+    self.checkpoints = Checkpointer(
+      workdir, self.config.checkpoint, ends, alone=not isinstance(setting.devices, Member)
+    )
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)
     stage, step = position(self.config, self.done)

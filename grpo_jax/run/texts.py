@@ -3,7 +3,6 @@
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,8 @@ def make_text_runner(setting: Setting, stage: Pretrain) -> Runner:
   """
   devices, optimizer = setting.devices, make_optimizer(stage.optimizer)
   corpus = make_corpus(setting, stage)
-  compiled = devices.compile(text_step(setting, stage, optimizer), donate=(0,))
+  step = functools.partial(text_step, setting)
+  compiled = setting.program(step, stage, "update", donate=(0,))
   first = setting.begin(stage.texts, lambda s: s.texts if isinstance(s, Pretrain) else None)
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
@@ -50,11 +50,11 @@ def make_text_runner(setting: Setting, stage: Pretrain) -> Runner:
   return Runner(stage.steps, init, advance, judge=make_judge(setting, stage, corpus.held_out))
 
 
-def text_step(setting: Setting, stage: Pretrain, optimizer: Any) -> Callable:
+def text_step(setting: Setting, stage: Pretrain) -> Callable:
   """The update that the stage's config describes."""
   return make_text_step(
     setting.network,
-    optimizer,
+    make_optimizer(stage.optimizer),
     make_schedule(stage.optimizer, stage.steps),
     micro_batches=stage.optimizer.micro_batches,
     axis_name=setting.devices.axis_name,
@@ -73,7 +73,8 @@ def make_judge(
   rows += [[]] * (-len(rows) % size)
   starts = range(0, len(rows), size)
   parts = [fill(documents, rows[start : start + size], stage.length) for start in starts]
-  compiled = devices.compile(make_text_loss(setting.network, axis_name=devices.axis_name))
+  loss = make_text_loss(setting.network, axis_name=devices.axis_name)
+  compiled = setting.program(lambda _: loss, stage, "loss")
 
   def judge(state: TrainState) -> dict[str, float]:
     each: list[Metrics] = [

@@ -10,7 +10,7 @@ import optax
 
 from grpo_jax import losses, model
 from grpo_jax import metrics as metrics_lib
-from grpo_jax.config import LossConfig
+from grpo_jax.config import LossConfig, is_on
 from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.metrics import Metrics
 from grpo_jax.steps import update
@@ -47,8 +47,8 @@ def make_grpo_step(
     micro_batches: parts of the batch, a divisor of P; the gradient does not depend on it.
     axis_name: the device axis that the batch is split over, if any.
   """
-  kl_in_loss = loss.kl_coefficient > 0 and loss.kl_place == "loss"
-  everywhere = kl_in_loss or loss.entropy_coefficient != 0
+  kl_in_loss = is_on(loss.kl_coefficient) and loss.kl_place == "loss"
+  everywhere = kl_in_loss or is_on(loss.entropy_coefficient)
 
   def part_loss(frozen: Any, params: Params, part: Any) -> tuple[jax.Array, Metrics]:
     batch, weights = part

@@ -47,7 +47,9 @@ def worker(workdir, **fields) -> subprocess.Popen:
   """A sweep in a process of its own; its lines are in its stdout."""
   given = ", ".join(f"{name}={value!r}" for name, value in fields.items())
   code = (
-    "import sys, functools; from tests.sweep import helpers; from grpo_jax.sweep import launch;"
+    # What is started in the background of a shell ignores SIGINT, and so would its children.
+    "import signal, sys, functools; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "from tests.sweep import helpers; from grpo_jax.sweep import launch;"
     f"asked = helpers.options({str(workdir)!r}, {given});"
     "sys.exit(launch.run(asked, functools.partial(print, flush=True)))"
   )

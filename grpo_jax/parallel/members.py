@@ -1,0 +1,288 @@
+"""Members of a population: whole runs of their own, whose compiled calls are made together.
+
+Each member is a thread that runs as any run does, but for its devices: what it would compile and
+call, it asks of the meeting. Once every member waits there, those that ask for the same program get
+it in one call, over a leading axis of members. So a member does what it would do alone, whatever
+its rewards, stages, stop rules and checkpoints are, and one that has ended or failed is not there.
+"""
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grpo_jax.config.values import value_at, with_values
+from grpo_jax.model import Network
+from grpo_jax.parallel.devices import Devices
+from grpo_jax.parallel.lanes import Lane, Stack, stacked, to_host
+from grpo_jax.parallel.programs import Build, named
+from grpo_jax.types import TrainState
+
+
+class StoppedError(Exception):
+  """The meeting has ended, and members with it."""
+
+
+@dataclasses.dataclass(eq=False)
+class _Request:
+  """A call that a member waits for.
+
+  key: of equal ones all can be made together. values: of the config's fields that members vary.
+  """
+
+  key: Any
+  name: str
+  build: Build | None
+  config: Any
+  values: Mapping[str, np.ndarray]
+  args: tuple
+  donate: tuple[int, ...]
+  done: threading.Event = dataclasses.field(default_factory=threading.Event)
+  result: Any = None
+  error: BaseException | None = None
+
+
+class Meeting:
+  """Where members' calls meet.
+
+  Args:
+    size: K, the members. vary: by stage, the paths below its config whose values members vary.
+    together: members that a device works on at one time, a divisor of K.
+  """
+
+  def __init__(self, size: int, vary: Mapping[str, tuple[str, ...]], together: int):
+    self.size, self.vary, self.together = size, vary, together
+    self._changed = threading.Condition()
+    self._live = set(range(size))
+    self._waiting: dict[int, _Request] = {}
+    self._programs: dict[Any, Callable] = {}
+    self._over = False
+
+  def member(self, index: int) -> "Member":
+    """The devices of a member."""
+    return Member(1, None, self, index)
+
+  def ask(self, index: int, request: _Request) -> Any:
+    """Waits for the call of a member; raises what it raises.
+
+    Raises:
+      StoppedError: the meeting is over.
+    """
+    with self._changed:
+      if self._over:
+        raise StoppedError
+      self._waiting[index] = request
+      self._changed.notify_all()
+    request.done.wait()
+    if request.error is not None:
+      raise request.error
+    return request.result
+
+  def leave(self, index: int) -> None:
+    """The member has ended: no one waits for it."""
+    with self._changed:
+      self._live.discard(index)
+      self._changed.notify_all()
+
+  def serve(self) -> None:
+    """Makes the members' calls, until all have left; in the thread that compiles."""
+    try:
+      while True:
+        with self._changed:
+          self._changed.wait_for(lambda: len(self._waiting) == len(self._live))
+          if not self._live:
+            return
+          group = self._next()
+        self._answer(group)
+    finally:
+      self._stop()
+
+  def _next(self) -> dict[int, _Request]:
+    """Takes the largest number of equal requests; of equal numbers that of the lowest member."""
+    groups: dict[Any, dict[int, _Request]] = {}
+    for index in sorted(self._waiting):
+      groups.setdefault(self._waiting[index].key, {})[index] = self._waiting[index]
+    group = max(groups.values(), key=len)
+    for index in group:
+      del self._waiting[index]
+    return group
+
+  def _answer(self, group: dict[int, _Request]) -> None:
+    try:
+      results = self._call(group)
+    except Exception as error:  # theirs, to be raised where they asked
+      for request in group.values():
+        request.error = error
+    else:
+      for index, request in group.items():
+        request.result = results(index)
+    for request in group.values():
+      request.done.set()
+
+  def _call(self, group: dict[int, _Request]) -> Callable[[int], Any]:
+    """Makes one call for all of a group: member -> what it gets."""
+    first, alone = group[min(group)], len(group) == 1
+    lanes = [first] if alone else [group.get(index, first) for index in range(self.size)]
+    flat = [jax.tree.flatten((request.values, request.args)) for request in lanes]
+    structure, donated = flat[0][1], _donated(first)
+    if alone:
+      found = [(_cut(leaf), False) for leaf in flat[0][0]]
+    else:
+      keeps = [given and len(group) < len(self._live) for given in donated]
+      columns = zip(*(leaves for leaves, _ in flat), keeps, strict=True)
+      found = [stacked(column, group.__contains__, keep) for *column, keep in columns]
+    parted = [split for _, split in found]
+    if first.build is None:
+      placed = [Stack(jnp.asarray(leaf)) if split else leaf for leaf, split in found]
+      return functools.partial(_placed, structure, placed)
+    key = (first.key, alone, tuple(parted))
+    if key not in self._programs:
+      self._programs[key] = self._compile(first, structure, parted, donated)
+    result = self._programs[key](*(leaf for leaf, _ in found))
+    if not any(parted):
+      return lambda index: result
+    stacks = jax.tree.map(Stack, result)
+    return lambda index: jax.tree.map(lambda stack: Lane(stack, index), stacks)
+
+  def _compile(self, request: _Request, structure: Any, parted: list, donated: list) -> Callable:
+    """The program of some leaves that every member has of its own, and of others that all share."""
+
+    def one(*leaves: Any) -> Any:
+      values, args = jax.tree.unflatten(structure, leaves)
+      assert request.build is not None
+      return request.build(with_values(request.config, values))(*args)
+
+    one = named(one, request.name)
+    if not any(parted):
+      # All the same for all who ask, or one alone: nothing may be donated that others share.
+      return jax.jit(one)
+    many = named(over_members(one, parted, self.together), request.name)
+    donate = [at for at, given in enumerate(donated) if given and parted[at]]
+    return jax.jit(many, donate_argnums=tuple(donate))
+
+  def _stop(self) -> None:
+    with self._changed:
+      self._over = True
+      for request in self._waiting.values():
+        request.error = StoppedError()
+        request.done.set()
+
+
+def _donated(request: _Request) -> list[bool]:
+  """For each leaf of values and arguments, whether it is of an argument that is donated."""
+  found = [False] * len(request.values)
+  args, *others = request.args
+  for at, argument in enumerate(args):
+    found += [at in request.donate] * len(jax.tree.leaves(argument))
+  return found + [False] * len(jax.tree.leaves(others))
+
+
+def _cut(leaf: Any) -> Any:
+  return leaf.device() if isinstance(leaf, Lane) else leaf
+
+
+def _placed(structure: Any, placed: list[Any], index: int) -> Any:
+  """A member's own lanes of what differs, and the rest as it is."""
+  leaves = [Lane(leaf, index) if isinstance(leaf, Stack) else leaf for leaf in placed]
+  return jax.tree.unflatten(structure, leaves)[1][0][0]
+
+
+def over_members(one: Callable, parted: list[bool], together: int) -> Callable:
+  """A member's function -> that of all, `together` side by side and one such group after another.
+
+  Args:
+    one: of leaves. parted: which of them have a leading axis of members; the others are shared.
+    together: a divisor of their number.
+  """
+
+  def many(*leaves: Any) -> Any:
+    own = [leaf for leaf, split in zip(leaves, parted, strict=True) if split]
+
+    def some(part: list) -> Any:
+      waiting = iter(part)
+      given = [next(waiting) if split else leaf for leaf, split in zip(leaves, parted, strict=True)]
+      if together == 1:
+        return one(*given)
+      return jax.vmap(one, in_axes=[0 if split else None for split in parted])(*given)
+
+    K = len(own[0])
+    if together == K > 1:
+      return some(own)
+    if together == 1:
+      return jax.lax.map(some, own)
+    groups = [leaf.reshape(-1, together, *leaf.shape[1:]) for leaf in own]
+    found = jax.lax.map(some, groups)
+    return jax.tree.map(lambda leaf: leaf.reshape(K, *leaf.shape[2:]), found)
+
+  return many
+
+
+@dataclasses.dataclass(frozen=True)
+class Member(Devices):
+  """One device, whose programs are those of a whole population."""
+
+  meeting: Meeting
+  index: int
+
+  def program(
+    self, build: Build, config: Any, *, name: str, donate: tuple[int, ...] = ()
+  ) -> Callable:
+    stage = name.partition("/")[0]
+    values = {path: np.float32(value_at(config, path)) for path in self.meeting.vary.get(stage, ())}
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+      # What adapters are added to goes in beside the state, and does not come out: it stays one.
+      frozen = args[0].frozen if args and isinstance(args[0], TrainState) else None
+      if frozen is not None:
+        args = (args[0].replace(frozen=None), *args[1:])
+      result = self._ask(name, _beside(build), config, values, (args, frozen, kwargs), donate)
+      return result if frozen is None else (result[0].replace(frozen=frozen), *result[1:])
+
+    return call
+
+  def alone(self, build: Build, config: Any, *, name: str) -> Callable:
+    return self.program(build, config, name=name)
+
+  def network(self, network: Network) -> Network:
+    """The network, which decodes with the weights that all members share where they stand."""
+    return dataclasses.replace(network, shared=self.meeting.together > 1)
+
+  def replicate(self, tree: Any) -> Any:
+    """Lanes of what differs among members; what they share stays one array."""
+    return self._ask("place", None, None, {}, ((tree,), None, {}), ())
+
+  def first(self, tree: Any) -> Any:
+    return to_host(tree)
+
+  def join(self, tree: Any) -> Any:
+    return to_host(tree)
+
+  def _ask(
+    self, name: str, build: Build | None, config: Any, values: dict, args: tuple, donate: tuple
+  ) -> Any:
+    leaves, structure = jax.tree.flatten(args)
+    kinds = tuple((np.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves)
+    request = _Request((name, structure, kinds), name, build, config, values, args, donate)
+    return self.meeting.ask(self.index, request)
+
+
+def _beside(build: Build) -> Build:
+  """Of functions of a state: config -> the one that takes what is frozen beside it."""
+
+  def built(config: Any) -> Callable:
+    function = build(config)
+
+    def call(args: tuple, frozen: Any, kwargs: dict) -> Any:
+      if frozen is None:
+        return function(*args, **kwargs)
+      result = function(args[0].replace(frozen=frozen), *args[1:], **kwargs)
+      return (result[0].replace(frozen=None), *result[1:])
+
+    return call
+
+  return built
