@@ -115,14 +115,16 @@ class Meeting:
   def _answer(self, group: dict[int, _Request]) -> None:
     try:
       results = self._call(group)
-    except Exception as error:  # theirs, to be raised where they asked
-      for request in group.values():
-        request.error = error
-    else:
       for index, request in group.items():
         request.result = results(index)
-    for request in group.values():
-      request.done.set()
+    except BaseException as error:
+      for request in group.values():  # theirs, to be raised where they asked
+        request.error = error if isinstance(error, Exception) else StoppedError()
+      if not isinstance(error, Exception):
+        raise
+    finally:
+      for request in group.values():
+        request.done.set()
 
   def _call(self, group: dict[int, _Request]) -> Callable[[int], Any]:
     """Makes one call for all of a group: member -> what it gets."""
