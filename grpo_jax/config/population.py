@@ -29,12 +29,15 @@ class Population(Config):
   vary: values of each member, by the path of the field, as in {"stages.grpo.optimizer.lr": (1e-4,
     3e-4)}: one of `ARRAYS` of a stage, a weight stages.NAME.rewards.REWARD, or "seed". Without
     "seed", member m has the experiment's seed + m.
+  devices: that members are spread over, as many on each; 0 is all that are there and divide them,
+    which without an accelerator are the cores.
   together: members that the device works on at one time, one after another in groups of so many; 0
     is all of them, but on a CPU one, whose caches hold one member's arrays.
   """
 
   size: int = field(1, least=1)
   vary: dict[str, tuple[float, ...]] = field(dict)
+  devices: int = field(0, least=0)
   together: int = field(0, least=0)
 
   def contradictions(self) -> list[str]:
@@ -53,8 +56,9 @@ class Population(Config):
       for path, values in self.vary.items()
       if path.endswith(_SWITCHES) and 0 in values
     ]
-    if self.size == 1 and (self.vary or self.together):
-      problems.append("vary and together are of a population: size=1 is a run by itself")
-    if self.together and self.size % self.together:
-      problems.append(f"together={self.together} does not divide size={self.size}")
+    if self.size == 1 and (self.vary or self.devices or self.together):
+      problems.append("vary, devices, together are of a population: size=1 is a run by itself")
+    for name, parts in (("devices", self.devices), ("together", self.together)):
+      if parts and self.size % parts:
+        problems.append(f"{name}={parts} does not divide size={self.size}")
     return problems

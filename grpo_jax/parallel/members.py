@@ -52,11 +52,14 @@ class Meeting:
 
   Args:
     size: K, the members. vary: by stage, the paths below its config whose values members vary.
-    together: members that a device works on at one time, a divisor of K.
+    together: members that the device works on at one time, a divisor of K.
+    device: where; None is the first.
   """
 
-  def __init__(self, size: int, vary: Mapping[str, tuple[str, ...]], together: int):
-    self.size, self.vary, self.together = size, vary, together
+  def __init__(
+    self, size: int, vary: Mapping[str, tuple[str, ...]], together: int, device: Any = None
+  ):
+    self.size, self.vary, self.together, self.device = size, vary, together, device
     self._changed = threading.Condition()
     self._live = set(range(size))
     self._waiting: dict[int, _Request] = {}
@@ -90,17 +93,18 @@ class Meeting:
       self._changed.notify_all()
 
   def serve(self) -> None:
-    """Makes the members' calls, until all have left; in the thread that compiles."""
+    """Makes the members' calls, until all have left or it is stopped."""
     try:
       while True:
         with self._changed:
-          self._changed.wait_for(lambda: len(self._waiting) == len(self._live))
-          if not self._live:
+          self._changed.wait_for(lambda: self._over or len(self._waiting) == len(self._live))
+          if self._over or not self._live:
             return
           group = self._next()
-        self._answer(group)
+        with jax.default_device(self.device):
+          self._answer(group)
     finally:
-      self._stop()
+      self.stop()
 
   def _next(self) -> dict[int, _Request]:
     """Takes the largest number of equal requests; of equal numbers that of the lowest member."""
@@ -167,12 +171,15 @@ class Meeting:
     donate = [at for at, given in enumerate(donated) if given and parted[at]]
     return jax.jit(many, donate_argnums=tuple(donate))
 
-  def _stop(self) -> None:
+  def stop(self) -> None:
+    """Ends the meeting: who waits or asks gets a StoppedError."""
     with self._changed:
       self._over = True
       for request in self._waiting.values():
         request.error = StoppedError()
         request.done.set()
+      self._waiting.clear()
+      self._changed.notify_all()
 
 
 def _donated(request: _Request) -> list[bool]:

@@ -53,6 +53,8 @@ def train(
 
   def start() -> None:
     set_population(experiment, population, vary)
+    if experiment.population.size > 1:
+      _one_device_a_core()
     if experiment.population.size == 1:
       run(experiment, str(workdir), say=_say, profile=profile, stages=stages)
     elif profile:
@@ -238,6 +240,14 @@ def _keep_compiled() -> None:
   if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
     jax.config.update("jax_compilation_cache_dir", os.path.expanduser(_CACHE))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _one_device_a_core() -> None:
+  """Without an accelerator, members of a population are spread over the cores."""
+  import jax
+
+  if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
 def _say(line: str) -> None:

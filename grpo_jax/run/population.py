@@ -1,10 +1,12 @@
 """A population: every member a whole run in a folder of its own, all of them in one program."""
 
 import contextlib
+import math
 import os
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 
@@ -44,72 +46,132 @@ def run_population(
     )
   with claim(workdir, experiment):
     policy = load_policy(experiment) if experiment.model.weights else None
-    crew = _Crew(own, workdir, say, stages, policy, _meeting(experiment))
-    crew.run()
-  write_results(workdir, own, crew.results)
-  for line in table(experiment.population, own, crew.results):
+    voice = _Voice(say, len(own))
+    crews = [
+      _Crew(own, numbers, workdir, voice, stages, policy, _meeting(experiment, device, numbers))
+      for device, numbers in _shares(experiment.population, shared=policy is not None)
+    ]
+    _run_all(crews)
+  results = [crew.results[number] for crew in crews for number in crew.numbers]
+  write_results(workdir, own, results)
+  for line in table(experiment.population, own, results):
     say(line)
   say(f"next              python -m experiments.report {workdir}")
-  if all(result.reason for result in crew.results):
-    raise RuntimeError(f"all {len(own)} members have failed, the first: {crew.results[0].reason}")
-  return crew.results
+  if all(result.reason for result in results):
+    raise RuntimeError(f"all {len(own)} members have failed, the first: {results[0].reason}")
+  return results
 
 
-def _meeting(experiment: Experiment) -> Meeting:
-  population: Population = experiment.population
-  # The caches of a CPU hold one member's arrays, and its cores are busy with one.
-  usual = 1 if jax.default_backend() == "cpu" else population.size
-  return Meeting(population.size, varied_fields(population), population.together or usual)
+def _shares(population: Population, *, shared: bool) -> list[tuple[Any, range]]:
+  """The devices of this machine, and the members that each has: as many on each.
+
+  Weights that members share are kept once: the cores of a CPU are one device then.
+  """
+  devices, size, count = jax.local_devices(), population.size, population.devices
+  if count > len(devices):
+    raise ConfigError(f"config.population.devices={count}: there are {len(devices)}")
+  if not count:
+    most = 1 if shared and devices[0].platform == "cpu" else len(devices)
+    count = max(n for n in range(1, most + 1) if size % n == 0)
+  each = size // count
+  return [(device, range(n * each, (n + 1) * each)) for n, device in enumerate(devices[:count])]
+
+
+def _meeting(experiment: Experiment, device: Any, numbers: range) -> Meeting:
+  population = experiment.population
+  # The caches of a CPU hold one member's arrays, and a core is busy with one.
+  usual = 1 if device.platform == "cpu" else len(numbers)
+  together = math.gcd(population.together or usual, len(numbers))
+  return Meeting(len(numbers), varied_fields(population), together, device)
+
+
+def _run_all(crews: Sequence["_Crew"]) -> None:
+  """Until all members have ended; an interrupt ends them."""
+  threads = [thread for crew in crews for thread in crew.threads()]
+  for thread in threads:
+    thread.start()
+  try:
+    for thread in threads:
+      thread.join()
+  except BaseException:
+    for crew in crews:
+      crew.meeting.stop()
+    for thread in threads:
+      thread.join()
+    raise
+  for crew in crews:
+    if crew.error is not None:
+      raise crew.error
+
+
+class _Voice:
+  """Passes on what the first of the members that go on says."""
+
+  def __init__(self, say: Callable[[str], None], size: int):
+    self._say, self._left = say, set(range(size))
+
+  def heard(self, number: int, line: str) -> None:
+    """A member's line."""
+    if number == min(self._left):
+      self._say(line)
+
+  def over(self, number: int, reason: str) -> None:
+    """A member has ended."""
+    self._left.discard(number)
+    if reason:
+      self._say(f"member {number} has failed: {reason}")
 
 
 class _Crew:
-  """The members' threads."""
+  """The members of one device, each in its thread, and the thread of their meeting."""
 
   def __init__(
     self,
     own: Sequence[Experiment],
+    numbers: range,
     workdir: str,
-    say: Callable[[str], None],
+    voice: _Voice,
     stages: Sequence[str],
     policy: Policy | None,
     meeting: Meeting,
   ):
-    self.results = [Result() for _ in own]
-    self._own, self._workdir, self._say = own, workdir, say
-    self._stages, self._policy, self._meeting = stages, policy, meeting
-    self._left = set(range(len(own)))
+    self.numbers, self.meeting = numbers, meeting
+    self.error: BaseException | None = None
+    self.results = {number: Result() for number in numbers}
+    self._own, self._workdir, self._voice = own, workdir, voice
+    self._stages, self._policy = stages, policy
 
-  def run(self) -> None:
-    """Until all members have ended."""
-    threads = [threading.Thread(target=self._live, args=(m,)) for m in range(len(self._own))]
-    for thread in threads:
-      thread.start()
+  def threads(self) -> list[threading.Thread]:
+    """Not yet started."""
+    lives = [threading.Thread(target=self._live, args=(number,)) for number in self.numbers]
+    return [threading.Thread(target=self._serve), *lives]
+
+  def _serve(self) -> None:
     try:
-      self._meeting.serve()
-    finally:
-      for thread in threads:
-        thread.join()
+      self.meeting.serve()
+    except BaseException as error:
+      self.error = error
 
-  def _live(self, index: int) -> None:
-    """A member's whole life, in its own thread."""
-    result, folder = self.results[index], os.path.join(self._workdir, f"member-{index:03d}")
-    shared = Shared(self._meeting.member(index), self._policy)
+  def _live(self, number: int) -> None:
+    """A member's whole life."""
+    result, folder = self.results[number], os.path.join(self._workdir, f"member-{number:03d}")
+    index = number - self.numbers.start
     with contextlib.ExitStack() as stack:
-      stack.callback(self._meeting.leave, index)
-      stack.callback(self._left.discard, index)
+      stack.enter_context(jax.default_device(self.meeting.device))
+      stack.callback(self.meeting.leave, index)
       os.makedirs(folder, exist_ok=True)
       log = stack.enter_context(open(os.path.join(folder, "log.txt"), "a", encoding="utf-8"))
 
       def say(line: str) -> None:
         print(line, file=log, flush=True)
-        if index == min(self._left):
-          self._say(line)
+        self._voice.heard(number, line)
 
+      shared = Shared(self.meeting.member(index), self._policy)
       try:
-        result.figures = run(self._own[index], folder, say=say, stages=self._stages, shared=shared)
+        result.figures = run(self._own[number], folder, say=say, stages=self._stages, shared=shared)
       except StoppedError:
         result.reason = "stopped"
       except Exception as error:
         result.reason = " ".join(str(error).split()) or type(error).__name__
         traceback.print_exc(file=log)
-        self._say(f"member {index} has failed: {result.reason}")
+      self._voice.over(number, result.reason)

@@ -102,7 +102,7 @@ RANGES = {
     "min_p": _FRACTION_BELOW_1,
   },
   config.Stop: {"held": _COUNT_OR_OFF, "patience": _COUNT_OR_OFF, "score": ([-1.0, 0.5], [])},
-  config.Population: {"size": _COUNT, "together": ([0, 1, 2], [-1])},
+  config.Population: {"size": _COUNT, "devices": ([0, 1, 2], [-1]), "together": ([0, 1, 2], [-1])},
   config.LoRA: {"rank": ([0, 1, 64], [-1]), "alpha": _POSITIVE},
   config.Switch: {
     "moments": (["fresh", "keep"], ["reset", ""]),
@@ -208,6 +208,7 @@ _BESIDE_FIELD = {
   (config.PPO, "reference_place"): {"loss": config.LossConfig(kl_coefficient=0.1)},
   (config.Stop, "score"): {"held": 1},
   (config.Population, "together"): {"size": 4},
+  (config.Population, "devices"): {"size": 4},
   (config.LoRA, "alpha"): {"rank": 1},
   (config.Parallel, "data"): {"mode": "mesh"},
   (config.Parallel, "fsdp"): {"mode": "mesh"},

@@ -33,10 +33,10 @@ def _stages(**fields):
   return {"sft": small._sft(steps=2), "grpo": _grpo(**fields)}
 
 
-def _population(stages, size=2, together=0, every=2, **vary):
+def _population(stages, size=2, every=2, devices=1, together=0, **vary):
   own = small.experiment(stages, every=every)
   values = {path.replace("__", "."): given for path, given in vary.items()}
-  own.population = config.Population(size=size, vary=values, together=together)
+  own.population = config.Population(size=size, vary=values, devices=devices, together=together)
   return own
 
 
@@ -72,27 +72,28 @@ def _assert_alone(experiment, workdir, tmp_path, members=None):
     np.testing.assert_allclose(small.params(folder), small.params(alone), atol=1e-4)
 
 
-@pytest.mark.parametrize("together", [1, 3])
-def test_each_member_is_the_run_that_it_would_be_alone(together, tmp_path):
+@pytest.mark.parametrize(("devices", "together"), [(1, 1), (1, 4), (2, 1)])
+def test_each_member_is_the_run_that_it_would_be_alone(devices, together, tmp_path):
   """Two stages, a KL, minibatches, rewards on the host; one after another, and side by side."""
   own = _population(
     _stages(),
-    size=3,
+    size=4,
+    devices=devices,
     together=together,
-    stages__grpo__optimizer__lr=(1e-2, 5e-3, 2e-2),
-    stages__grpo__optimizer__min_lr=(1e-3, 1e-3, 1e-2),
-    stages__grpo__rewards__random=(1.0, 2.0, 1.0),
+    stages__grpo__optimizer__lr=(1e-2, 5e-3, 2e-2, 1e-2),
+    stages__grpo__optimizer__min_lr=(1e-3, 1e-3, 1e-2, 1e-2),
+    stages__grpo__rewards__random=(1.0, 2.0, 1.0, 1.0),
   )
   results, said = _run(own, tmp_path / "all")
   assert not any(result.reason for result in results)
-  _assert_alone(own, tmp_path / "all", tmp_path)
+  _assert_alone(own, tmp_path / "all", tmp_path, members=[1, 2])
   table = said.split("member ")[-1].splitlines()
   assert [line.split()[:3] for line in table[1:4]] == [
     ["0", "0", "0.01"],
     ["1", "1", "0.005"],
     ["2", "2", "0.02"],
   ]
-  assert "over 3 members" in said
+  assert "over 4 members" in said
 
 
 # Values of the second member; the first has those that the config has. Some need others beside.
@@ -256,7 +257,8 @@ def test_members_without_a_seed_of_their_own_have_the_next_ones():
     ({"vary": {"stages.grpo.loss.kl_coefficient": (0.0, 0.1)}}, "0 is off"),
     ({"vary": {"stages.grpo.optimizer.lr": (1e-3, float("nan"))}}, "finite numbers"),
     ({"size": 1, "together": 1}, "size=1 is a run by itself"),
-    ({"size": 3, "together": 2}, "does not divide size=3"),
+    ({"size": 3, "together": 2}, "together=2 does not divide size=3"),
+    ({"size": 3, "devices": 2}, "devices=2 does not divide size=3"),
   ],
   ids=str,
 )
@@ -268,6 +270,8 @@ def test_what_cannot_be_is_one_line(fields, said):
 
 
 def test_other_devices_and_a_plain_run_are_refused(tmp_path):
+  with pytest.raises(config.ConfigError, match=r"devices=8: there are 4"):
+    _run(_population(_stages(), size=8, devices=8), tmp_path / "eight")
   own = _population(_stages())
   own.parallel = config.Parallel(mode="pmap")
   with pytest.raises(config.ConfigError, match=r"is of parallel\.mode='single'"):
