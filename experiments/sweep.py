@@ -35,6 +35,9 @@ _ASKED = [
   flags.DEFINE_float("trial_hours", 0.0, "A trial that takes longer has failed.", 0.0),
   flags.DEFINE_integer("max_failed", 5, "Stop after so many failures and no success.", 1),
   flags.DEFINE_integer("jobs", 1, "Trials at a time, or workers on Slurm.", lower_bound=1),
+  flags.DEFINE_integer(
+    "population", 1, "Trials that are run as members of one population.", lower_bound=1
+  ),
   flags.DEFINE_integer("devices_per_trial", 1, "GPUs of each trial.", lower_bound=1),
 ]
 _LAUNCHER = flags.DEFINE_enum("launcher", "local", ["local", "slurm"], "Where trials run.")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 from grpo_jax.config.fields import Config, field
 
@@ -18,8 +19,23 @@ ARRAYS = (
 )
 
 
+_STAGE = re.compile(r"stages\.([^.]+)\.(.+)")
 # Those that are compiled in or not: 0 is not a small value of them.
 _SWITCHES = ("optimizer.max_grad_norm", "loss.dual_clip", "loss.kl_coefficient")
+
+
+def split_path(path: str) -> tuple[str, str] | None:
+  """The stage's name of a path stages.NAME.FIELD, and the field; None of other paths."""
+  match = _STAGE.fullmatch(path)
+  return None if match is None else (match[1], match[2])
+
+
+def can_vary(path: str) -> bool:
+  """Whether members of one population can have different values there."""
+  found = split_path(path)
+  if found is None:
+    return path == "seed"
+  return found[1] in ARRAYS or found[1].startswith("rewards.")
 
 
 @dataclasses.dataclass(kw_only=True)

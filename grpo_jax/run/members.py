@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +10,8 @@ import numpy as np
 
 from grpo_jax.config import ConfigError, Experiment, Population, check
 from grpo_jax.config.fields import unknown_field
-from grpo_jax.config.population import ARRAYS
+from grpo_jax.config.population import ARRAYS, split_path
 from grpo_jax.config.values import value_at, with_values
-
-_STAGE = re.compile(r"stages\.([^.]+)\.(.+)")
 
 
 @dataclasses.dataclass
@@ -77,26 +74,25 @@ def varied_fields(population: Population) -> dict[str, tuple[str, ...]]:
   """By stage, the paths below its config whose values members vary."""
   found: dict[str, tuple[str, ...]] = {}
   for path in population.vary:
-    if match := _STAGE.fullmatch(path):
-      found[match[1]] = (*found.get(match[1], ()), match[2])
+    if place := split_path(path):
+      found[place[0]] = (*found.get(place[0], ()), place[1])
   return found
 
 
 def _check_path(experiment: Experiment, path: str) -> None:
   """Refuses a field that is not there, or that is no number in a compiled program."""
-  match = _STAGE.fullmatch(path)
   if path == "seed":
     return
-  owner = "config.population.vary"
-  if match is None or match[1] not in experiment.stages:
+  owner, place = "config.population.vary", split_path(path)
+  if place is None or place[0] not in experiment.stages:
     stages = [f"stages.{name}." for name in experiment.stages]
     raise ConfigError(unknown_field(owner, path, ["seed", *stages]))
-  stage = experiment.stages[match[1]]
+  stage = experiment.stages[place[0]]
   rewards = [f"rewards.{name}" for name in getattr(stage, "rewards", {})]
   known = [name for name in ARRAYS if hasattr(stage, name.split(".")[0])] + rewards
-  if match[2] not in known:
-    raise ConfigError(unknown_field(f"{owner}: stages.{match[1]}", match[2], known))
-  if not isinstance(value_at(stage, match[2]), (int, float)):
+  if place[1] not in known:
+    raise ConfigError(unknown_field(f"{owner}: stages.{place[0]}", place[1], known))
+  if not isinstance(value_at(stage, place[1]), (int, float)):
     raise ConfigError(f"{owner}[{path!r}]: a Term, of which no number can vary")
 
 

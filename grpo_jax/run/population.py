@@ -18,6 +18,9 @@ from grpo_jax.run.members import Result, make_members, table, varied_fields, wri
 from grpo_jax.run.policy import Policy, load_policy
 from grpo_jax.run.record import claim
 
+# A file of this name in a member's folder ends it after its step: a sweep prunes so.
+END = "END"
+
 
 def run_population(
   experiment: Experiment,
@@ -164,6 +167,8 @@ class _Crew:
 
       def say(line: str) -> None:
         print(line, file=log, flush=True)
+        if os.path.exists(os.path.join(folder, END)):
+          raise RuntimeError("told to end")
         self._voice.heard(number, line)
 
       shared = Shared(self.meeting.member(index), self._policy)

@@ -14,6 +14,7 @@ from grpo_jax.sweep.ledger import Ledger
 from grpo_jax.sweep.loop import Loop, check_failures
 from grpo_jax.sweep.options import Options
 from grpo_jax.sweep.point import check_objective
+from grpo_jax.sweep.population import PopulationRun
 from grpo_jax.sweep.samplers import grid_size
 from grpo_jax.sweep.search import Search, make_search
 from grpo_jax.sweep.slots import Slot, make_slots, own_cores, own_gpus
@@ -45,9 +46,11 @@ def run(options: Options, say: Callable[[str], None] = print) -> int:
   check_failures(ledger.counted(), options.max_failed)
 
   def start(asked: Sequence[Asked], slot: Slot) -> Evaluation:
+    if options.population > 1:
+      return PopulationRun(options, asked, slot)
     return TrialRun(options, asked[0], slot)
 
-  loop = Loop(ledger, slots, start, say, options.max_failed)
+  loop = Loop(ledger, slots, start, say, options.max_failed, options.population)
   with _signals(options.hours) as caught, storage_errors(options.url):
     whole = loop.run(lambda: len(caught()))
     numbers = caught()

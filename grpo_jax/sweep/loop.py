@@ -22,6 +22,7 @@ class Loop:
     ledger: the study's trials. slots: one batch each at a time. runner: see Batch.
     say: takes lines for a person.
     max_failed: failures without any success after which there is no point in going on.
+    count: trials of a batch.
   """
 
   def __init__(
@@ -31,9 +32,10 @@ class Loop:
     runner: Runner,
     say: Callable[[str], None],
     max_failed: int,
+    count: int = 1,
   ):
     self._ledger, self._free, self._runner = ledger, list(slots), runner
-    self._say, self._max_failed = say, max_failed
+    self._say, self._max_failed, self._count = say, max_failed, count
     self._batches: list[Batch] = []
     self._looked = -_AGAIN_S
 
@@ -68,7 +70,7 @@ class Loop:
     if not self._free or time.monotonic() - self._looked < _AGAIN_S:
       return True
     while self._free:
-      batch = Batch(self._ledger, self._free[0], self._runner)
+      batch = Batch(self._ledger, self._free[0], self._runner, self._count)
       if batch.over:
         self._looked = time.monotonic()
         return False

@@ -20,6 +20,7 @@ class Options:
   hours, trial_hours: time budgets of this worker and of one trial; 0 for none.
   max_failed: failures without any success after which the sweep stops.
   jobs: trials at a time. devices_per_trial: GPUs of each.
+  population: trials that are run as one population; 1 runs each by itself.
   program: what Python runs to train.
   """
 
@@ -41,6 +42,7 @@ class Options:
   max_failed: int = 5
   jobs: int = 1
   devices_per_trial: int = 1
+  population: int = 1
   program: tuple[str, ...] = ("-m", "experiments.train")
 
   @property

@@ -3,8 +3,10 @@
 import os
 import statistics
 import time
+from collections.abc import Mapping
+from typing import Any
 
-from grpo_jax.config import ConfigError, check
+from grpo_jax.config import ConfigError, Experiment, check
 from grpo_jax.sweep.child import Child
 from grpo_jax.sweep.command import train_command
 from grpo_jax.sweep.evaluation import Asked, Ended, Event, Report, Scored
@@ -28,6 +30,15 @@ def commands(options: Options, asked: Asked) -> dict[int, list[str]]:
     seed: train_command(options, asked.values, seed, os.path.join(asked.folder, f"seed-{seed}"))
     for seed in range(first, first + options.seeds)
   }
+
+
+def starts_of(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, int]:
+  """The steps of all stages before each one."""
+  starts, so_far = {}, 0
+  for name, stage in experiment.stages.items():
+    starts[name] = so_far
+    so_far += values.get(f"stages.{name}.steps", stage.steps)
+  return starts
 
 
 class TrialRun:
@@ -91,11 +102,7 @@ class TrialRun:
     """The newest scores of the first seed, by which trials are pruned."""
     if self._child is None or self._seed != min(self._commands):
       return []
-    starts, so_far = {}, 0
-    for name, stage in self._options.experiment.stages.items():
-      starts[name] = so_far
-      so_far += self._asked.values.get(f"stages.{name}.steps", stage.steps)
-    found = []
+    starts, found = starts_of(self._options.experiment, self._asked.values), []
     for line in self._follower.new():
       value = figure(line, self._options.objective)
       if value is not None and line.get("stage") in starts:
