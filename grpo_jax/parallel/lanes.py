@@ -67,16 +67,19 @@ def to_host(tree: Any) -> Any:
   return jax.tree.map(lambda leaf: leaf.host() if isinstance(leaf, Lane) else leaf, tree)
 
 
-def stacked(column: Sequence[Any], own: Callable[[int], bool], keep: bool) -> tuple[Any, bool]:
+def stacked(
+  column: Sequence[Any], own: Callable[[int], bool], *, keep: bool = False, share: bool = True
+) -> tuple[Any, bool]:
   """One leaf of each of K members -> [K, ...] and True, or what they all share and False.
 
   Args:
     column: lanes, arrays or numbers of equal shape, one for each lane of the result.
     own: whether a lane's value matters; others stand for members that do not take part.
     keep: the arrays are needed after the program that takes them: a stack is copied.
+    share: what is one object for all may stay one.
   """
   first = column[0]
-  if all(leaf is first for leaf in column) and not isinstance(first, Lane):
+  if share and all(leaf is first for leaf in column) and not isinstance(first, Lane):
     return first, False
   lanes = [leaf for index, leaf in enumerate(column) if own(index)]
   if all(isinstance(leaf, Lane) and leaf.stack is lanes[0].stack for leaf in lanes):

@@ -23,6 +23,9 @@ from grpo_jax.parallel.lanes import Lane, Stack, stacked, to_host
 from grpo_jax.parallel.programs import Build, named
 from grpo_jax.types import TrainState
 
+# Requests that compute nothing: arrays are put where programs find them.
+_PLACE, _STACK = "place", "stack"
+
 
 class StoppedError(Exception):
   """The meeting has ended, and members with it."""
@@ -141,7 +144,10 @@ class Meeting:
     else:
       keeps = [given and len(group) < len(self._live) for given in donated]
       columns = zip(*(leaves for leaves, _ in flat), keeps, strict=True)
-      found = [stacked(column, group.__contains__, keep) for *column, keep in columns]
+      share = first.name != _STACK
+      found = [
+        stacked(column, group.__contains__, keep=keep, share=share) for *column, keep in columns
+      ]
     parted = [split for _, split in found]
     if first.build is None:
       placed = [Stack(jnp.asarray(leaf)) if split else leaf for leaf, split in found]
@@ -262,8 +268,15 @@ class Member(Devices):
     return dataclasses.replace(network, shared=self.meeting.together > 1)
 
   def replicate(self, tree: Any) -> Any:
-    """Lanes of what differs among members; what they share stays one array."""
-    return self._ask("place", None, None, {}, ((tree,), None, {}), ())
+    """Lanes of what differs among members, and of what will: a state, but for what it freezes.
+
+    What they share stays one array.
+    """
+    if not isinstance(tree, TrainState):
+      return self._ask(_PLACE, None, None, {}, ((tree,), None, {}), ())
+    changing = tree.replace(frozen=None)  # type: ignore[attr-defined]
+    placed = self._ask(_STACK, None, None, {}, ((changing,), None, {}), ())
+    return placed.replace(frozen=self._ask(_PLACE, None, None, {}, ((tree.frozen,), None, {}), ()))
 
   def first(self, tree: Any) -> Any:
     return to_host(tree)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from grpo_jax.config import ConfigError, Experiment, Population
+from grpo_jax.config import ConfigError, Experiment
 from grpo_jax.parallel import Meeting, processes
 from grpo_jax.parallel.members import StoppedError
 from grpo_jax.run.loop import Shared, run
@@ -52,7 +52,7 @@ def run_population(
     voice = _Voice(say, len(own))
     crews = [
       _Crew(own, numbers, workdir, voice, stages, policy, _meeting(experiment, device, numbers))
-      for device, numbers in _shares(experiment.population, shared=policy is not None)
+      for device, numbers in _shares(experiment)
     ]
     _run_all(crews)
   results = [crew.results[number] for crew in crews for number in crew.numbers]
@@ -65,12 +65,14 @@ def run_population(
   return results
 
 
-def _shares(population: Population, *, shared: bool) -> list[tuple[Any, range]]:
+def _shares(experiment: Experiment) -> list[tuple[Any, range]]:
   """The devices of this machine, and the members that each has: as many on each.
 
-  Weights that members share are kept once: the cores of a CPU are one device then.
+  Weights that adapters share are kept once: the cores of a CPU are one device then.
   """
-  devices, size, count = jax.local_devices(), population.size, population.devices
+  shared = experiment.model.weights and any(s.lora.rank for s in experiment.stages.values())
+  population, devices = experiment.population, jax.local_devices()
+  size, count = population.size, population.devices
   if count > len(devices):
     raise ConfigError(f"config.population.devices={count}: there are {len(devices)}")
   if not count:
