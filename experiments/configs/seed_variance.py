@@ -2,7 +2,7 @@ r"""One preset with 32 seeds in one program: how far the final score is a matter
 
 make seeds  # the warm start, the main presets one after another, a table and a picture
 
-python -m experiments.train --config=experiments/configs/seed_variance.py:dapo \\
+python -m experiments.train --config=experiments/configs/seed_variance.py:dapo \
     --workdir=runs/seeds/dapo
 
 Two CPU cores: the warm start that all share 1 minute (held-out accuracy 0.65, as of variants.py), 32
