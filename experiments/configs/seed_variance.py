@@ -5,9 +5,9 @@ make seeds  # the warm start, the main presets one after another, a table and a 
 python -m experiments.train --config=experiments/configs/seed_variance.py:dapo \
     --workdir=runs/seeds/dapo
 
-Two CPU cores: the warm start that all share 1 minute (held-out accuracy 0.65, as of variants.py), 32
-seeds of a preset about 4 minutes. Seeds draw other prompts and other answers; the policy that they
-begin with is one.
+Two CPU cores: the warm start that all share 1 minute (held-out accuracy 0.65, as of variants.py),
+32 seeds of a preset about 4 minutes. Seeds draw other prompts and other answers; the policy that
+they begin with is one.
 """
 
 from experiments.configs import variants

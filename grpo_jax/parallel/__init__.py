@@ -27,7 +27,7 @@ __all__ = [
   "table",
 ]
 
-AnyDevices = Devices | MeshDevices
+AnyDevices = Devices | MeshDevices | Member
 ONE_DEVICE = Devices(1, None)
 _AXIS = "devices"
 

@@ -20,7 +20,8 @@ from grpo_jax.config.values import value_at, with_values
 from grpo_jax.model import Network
 from grpo_jax.parallel.devices import Devices
 from grpo_jax.parallel.lanes import Lane, Stack, stacked, to_host
-from grpo_jax.parallel.programs import Build, named
+from grpo_jax.parallel.mesh import MeshDevices
+from grpo_jax.parallel.programs import Build, Programs, named
 from grpo_jax.types import TrainState
 
 # Requests that compute nothing: arrays are put where programs find them.
@@ -56,13 +57,21 @@ class Meeting:
   Args:
     size: K, the members. vary: by stage, the paths below its config whose values members vary.
     together: members that the device works on at one time, a divisor of K.
-    device: where; None is the first.
+    device: where; None is the first, or of a mesh all.
+    base: the devices that a member has.
   """
 
   def __init__(
-    self, size: int, vary: Mapping[str, tuple[str, ...]], together: int, device: Any = None
+    self,
+    size: int,
+    vary: Mapping[str, tuple[str, ...]],
+    together: int,
+    device: Any = None,
+    base: Devices | MeshDevices | None = None,
   ):
     self.size, self.vary, self.together, self.device = size, vary, together, device
+    self.base = base or Devices(1, None)
+    self._shared: dict[int, tuple[Any, Any]] = {}
     self._changed = threading.Condition()
     self._live = set(range(size))
     self._waiting: dict[int, _Request] = {}
@@ -71,7 +80,14 @@ class Meeting:
 
   def member(self, index: int) -> "Member":
     """The devices of a member."""
-    return Member(1, None, self, index)
+    return Member(self, index)
+
+  def once(self, tree: Any, place: Callable[[Any], Any]) -> Any:
+    """place(tree), where a leaf that another member has too is the same one for both."""
+    with self._changed:
+      return jax.tree.map(
+        lambda leaf, put: self._shared.setdefault(id(leaf), (leaf, put))[1], tree, place(tree)
+      )
 
   def ask(self, index: int, request: _Request) -> Any:
     """Waits for the call of a member; raises what it raises.
@@ -238,11 +254,21 @@ def over_members(one: Callable, parted: list[bool], together: int) -> Callable:
 
 
 @dataclasses.dataclass(frozen=True)
-class Member(Devices):
-  """One device, whose programs are those of a whole population."""
+class Member(Programs):
+  """The devices of a member: those of the whole population, whose programs are of all."""
 
   meeting: Meeting
   index: int
+  axis_name: None = None
+
+  @property
+  def _base(self) -> Devices | MeshDevices:
+    return self.meeting.base
+
+  @property
+  def count(self) -> int:
+    """Devices that the prompts of each member are split over."""
+    return self._base.count
 
   def program(
     self, build: Build, config: Any, *, name: str, donate: tuple[int, ...] = ()
@@ -250,22 +276,41 @@ class Member(Devices):
     stage = name.partition("/")[0]
     values = {path: np.float32(value_at(config, path)) for path in self.meeting.vary.get(stage, ())}
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def built(config: Any) -> Callable:
+      return self._base.placed(_beside(build(config)))
+
+    def call(*args: Any) -> Any:
       # What adapters are added to goes in beside the state, and does not come out: it stays one.
-      frozen = args[0].frozen if args and isinstance(args[0], TrainState) else None
+      frozen = args[0].frozen if isinstance(args[0], TrainState) else None
       if frozen is not None:
         args = (args[0].replace(frozen=None), *args[1:])
-      result = self._ask(name, _beside(build), config, values, (args, frozen, kwargs), donate)
+      result = self._ask(name, built, config, values, (args, frozen), donate)
       return result if frozen is None else (result[0].replace(frozen=frozen), *result[1:])
 
     return call
 
   def alone(self, build: Build, config: Any, *, name: str) -> Callable:
-    return self.program(build, config, name=name)
+    stage = name.partition("/")[0]
+    values = {path: np.float32(value_at(config, path)) for path in self.meeting.vary.get(stage, ())}
+
+    def built(config: Any) -> Callable:
+      return lambda args, kwargs: build(config)(*args, **kwargs)
+
+    return lambda *args, **kwargs: self._ask(name, built, config, values, (args, kwargs), ())
 
   def network(self, network: Network) -> Network:
     """The network, which decodes with the weights that all members share where they stand."""
-    return dataclasses.replace(network, shared=self.meeting.together > 1)
+    shared = self.meeting.together > 1
+    return dataclasses.replace(self._base.network(network), shared=shared)
+
+  def init(self, init: Callable, params: Any) -> Any:
+    return self._base.init(init, params)
+
+  def like(self, tree: Any) -> Any:
+    return self._base.like(tree)
+
+  def split(self, tree: Any) -> Any:
+    return self._base.split(tree)
 
   def replicate(self, tree: Any) -> Any:
     """Lanes of what differs among members, and of what will: a state, but for what it freezes.
@@ -273,16 +318,21 @@ class Member(Devices):
     What they share stays one array.
     """
     if not isinstance(tree, TrainState):
-      return self._ask(_PLACE, None, None, {}, ((tree,), None, {}), ())
-    changing = tree.replace(frozen=None)  # type: ignore[attr-defined]
-    placed = self._ask(_STACK, None, None, {}, ((changing,), None, {}), ())
-    return placed.replace(frozen=self._ask(_PLACE, None, None, {}, ((tree.frozen,), None, {}), ()))
+      return self._ask(_PLACE, None, None, {}, ((self._put(tree),), None), ())
+    changing = self._put(tree.replace(frozen=None))  # type: ignore[attr-defined]
+    placed = self._ask(_STACK, None, None, {}, ((changing,), None), ())
+    frozen = self.meeting.once(tree.frozen, self._put)
+    return placed.replace(frozen=self._ask(_PLACE, None, None, {}, ((frozen,), None), ()))
 
   def first(self, tree: Any) -> Any:
     return to_host(tree)
 
   def join(self, tree: Any) -> Any:
     return to_host(tree)
+
+  def _put(self, tree: Any) -> Any:
+    """On a mesh, where its rules have it; one device needs no more than its arrays."""
+    return self._base.replicate(tree) if isinstance(self._base, MeshDevices) else tree
 
   def _ask(
     self, name: str, build: Build | None, config: Any, values: dict, args: tuple, donate: tuple
@@ -293,18 +343,13 @@ class Member(Devices):
     return self.meeting.ask(self.index, request)
 
 
-def _beside(build: Build) -> Build:
-  """Of functions of a state: config -> the one that takes what is frozen beside it."""
+def _beside(function: Callable) -> Callable:
+  """A function of a state -> that of (arguments, what is frozen beside the state)."""
 
-  def built(config: Any) -> Callable:
-    function = build(config)
+  def call(args: tuple, frozen: Any) -> Any:
+    if frozen is None:
+      return function(*args)
+    result = function(args[0].replace(frozen=frozen), *args[1:])
+    return (result[0].replace(frozen=None), *result[1:])
 
-    def call(args: tuple, frozen: Any, kwargs: dict) -> Any:
-      if frozen is None:
-        return function(*args, **kwargs)
-      result = function(args[0].replace(frozen=frozen), *args[1:], **kwargs)
-      return (result[0].replace(frozen=None), *result[1:])
-
-    return call
-
-  return built
+  return call

@@ -80,14 +80,19 @@ class MeshDevices(Programs):
       compactions=0,
     )
 
-  def compile(self, function: Callable, *, donate: tuple[int, ...] = ()) -> Callable:
-    """Compiles a function of split arguments: states come out split, all else whole."""
+  def placed(self, function: Callable) -> Callable:
+    """The function, whose states come out split, and all else whole."""
 
-    def placed(*args: Any) -> Any:
-      result = function(*args)
+    @functools.wraps(function)
+    def placed(*args: Any, **kwargs: Any) -> Any:
+      result = function(*args, **kwargs)
       return jax.lax.with_sharding_constraint(result, shardings(self.mesh, result))
 
-    return jax.jit(placed, donate_argnums=donate)
+    return placed
+
+  def compile(self, function: Callable, *, donate: tuple[int, ...] = ()) -> Callable:
+    """Compiles a function of split arguments, as `placed` has it."""
+    return jax.jit(self.placed(function), donate_argnums=donate)
 
   def init(self, init: Callable, params: Any) -> Any:
     """init(params), never whole on any device."""

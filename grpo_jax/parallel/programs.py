@@ -18,6 +18,10 @@ class Programs:
   the numbers in the config can be arrays.
   """
 
+  def placed(self, function: Callable) -> Callable:
+    """The function with what it gives put where the devices keep it."""
+    return function
+
   def compile(self, function: Callable, *, donate: tuple[int, ...] = ()) -> Callable:
     """Compiles a function whose first argument is a state, and whose others are split."""
     raise NotImplementedError

@@ -71,6 +71,8 @@ def _policy(
     return checkpoints.pinned("policy", name, like)
   params: Params = checkpoints.saved(number)["params"]
   if stage.lora.rank:
-    frozen = model.frozen_base(checkpoints.pinned("base", name, like), stage.lora.scale)
+    pinned = checkpoints.is_pinned("base", name)
+    base = checkpoints.pinned("base", name, like) if pinned else like
+    frozen = model.frozen_base(base, stage.lora.scale)
     return merged_policy(model.adapted(params, frozen))
   return dict(params.get("policy", params))  # beside a critic

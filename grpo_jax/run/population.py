@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from grpo_jax.config import ConfigError, Experiment
-from grpo_jax.parallel import Meeting, processes
+from grpo_jax.parallel import Meeting, Member, make_devices, processes
 from grpo_jax.parallel.members import StoppedError
 from grpo_jax.run.loop import Shared, run
 from grpo_jax.run.members import Result, make_members, table, varied_fields, write_results
@@ -42,10 +42,9 @@ def run_population(
     RuntimeError: all members have failed.
   """
   own = make_members(experiment)
-  if experiment.parallel.mode != "single" or processes.count() > 1:
+  if experiment.parallel.mode == "pmap" or processes.count() > 1:
     raise ConfigError(
-      f"config.population.size={len(own)} is of parallel.mode='single' and one process, not"
-      f" {experiment.parallel.mode!r}"
+      f"config.population.size={len(own)} is of parallel.mode='single' or 'mesh' and one process"
     )
   with claim(workdir, experiment):
     policy = load_policy(experiment) if experiment.model.weights else None
@@ -70,6 +69,10 @@ def _shares(experiment: Experiment) -> list[tuple[Any, range]]:
 
   Weights that adapters share are kept once: the cores of a CPU are one device then.
   """
+  if experiment.parallel.mode == "mesh":
+    if experiment.population.devices:
+      raise ConfigError("config.population.devices: in a mesh every member is on all of them")
+    return [(None, range(experiment.population.size))]
   shared = experiment.model.weights and any(s.lora.rank for s in experiment.stages.values())
   population, devices = experiment.population, jax.local_devices()
   size, count = population.size, population.devices
@@ -85,9 +88,11 @@ def _shares(experiment: Experiment) -> list[tuple[Any, range]]:
 def _meeting(experiment: Experiment, device: Any, numbers: range) -> Meeting:
   population = experiment.population
   # The caches of a CPU hold one member's arrays, and a core is busy with one.
-  usual = 1 if device.platform == "cpu" else len(numbers)
+  usual = 1 if jax.default_backend() == "cpu" else len(numbers)
   together = math.gcd(population.together or usual, len(numbers))
-  return Meeting(len(numbers), varied_fields(population), together, device)
+  base = make_devices(experiment.parallel)
+  assert not isinstance(base, Member)
+  return Meeting(len(numbers), varied_fields(population), together, device, base)
 
 
 def _run_all(crews: Sequence["_Crew"]) -> None:

@@ -84,7 +84,7 @@ class Stages:
     runner = self._runner(setting, name, stage, params)
     if runner.policy is None:
       params = self.checkpoints.pinned("policy", name, params)
-    if stage.lora.rank:
+    if stage.lora.rank and self._is_base_lost(index):
       params = self.checkpoints.pinned("base", name, params)
     state = devices.replicate(self._state(setting, runner, stage, params, number + step))
     if self.done == step == 0 and self.last is None:  # the first that runs
@@ -119,6 +119,14 @@ class Stages:
     if runner.finish is not None:
       runner.finish(devices.replicate(trained))
     return params if runner.policy is None else trained
+
+  def _is_base_lost(self, index: int) -> bool:
+    """Whether the weights that a stage's adapters are added to cannot be had again later.
+
+    Those of the first stage are the model's own; a later stage may ask for them as its reference.
+    """
+    later = list(self.config.stages.values())[index + 1 :]
+    return index > 0 or any(stage.switch.reference == "keep" for stage in later)
 
   def _trained(self, runner: Runner, stage: Stage, state: TrainState) -> Params:
     """What the stage is about as it stands, without adapters."""

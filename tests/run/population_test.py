@@ -96,6 +96,17 @@ def test_each_member_is_the_run_that_it_would_be_alone(devices, together, tmp_pa
   assert "over 4 members" in said
 
 
+@pytest.mark.parametrize("together", [1, 2])
+def test_members_in_a_mesh(together, tmp_path):
+  """Each is split over all devices, by the same rules as a run alone."""
+  own = _population({"grpo": _grpo(steps=2)}, every=0, together=together, devices=0, seed=(3, 4))
+  own.stages["grpo"].rollout.prompts = 8
+  own.parallel = config.Parallel(mode="mesh", fsdp=2, tensor=2)
+  results, _ = _run(own, tmp_path / "all")
+  assert not any(result.reason for result in results)
+  _assert_alone(own, tmp_path / "all", tmp_path, members=[1])
+
+
 # Values of the second member; the first has those that the config has. Some need others beside.
 _TOGETHER = {
   "optimizer.lr": 2e-2,
@@ -274,7 +285,7 @@ def test_other_devices_and_a_plain_run_are_refused(tmp_path):
     _run(_population(_stages(), size=8, devices=8), tmp_path / "eight")
   own = _population(_stages())
   own.parallel = config.Parallel(mode="pmap")
-  with pytest.raises(config.ConfigError, match=r"is of parallel\.mode='single'"):
+  with pytest.raises(config.ConfigError, match=r"is of parallel\.mode='single' or"):
     _run(own, tmp_path)
   with pytest.raises(config.ConfigError, match="members are run by"):
     loop.run(_population(_stages()), str(tmp_path), say=lambda line: None)
