@@ -6,7 +6,7 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth plan-check agreement bench test test-slow test-parity test-tpu lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-parity test-tpu lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ assistant: setup  ## Pretraining, SFT, reward model and RL in two stages, from s
 
 overoptimisation: setup  ## A flawed reward model, optimised too far and stopped in time (10 minutes on two cores)
 	$(RUN) -m benchmarks.overoptimisation $(ARGS)
+
+seeds: setup  ## 32 seeds of the main presets, each preset one program: tables and a picture (30 minutes on two cores)
+	$(RUN) -m benchmarks.seed_variance $(ARGS)
 
 growth: setup  ## How seconds and memory grow with devices, group, answers, model: tables and a picture
 	$(RUN) -m benchmarks.growth $(ARGS)

@@ -27,7 +27,7 @@ _ASKED = [
   flags.DEFINE_integer("seeds", 1, "Runs of a trial, with config.seed, +1, ...", lower_bound=1),
   flags.DEFINE_enum("sampler", "tpe", ["tpe", "random", "grid", "cma"], "How points are chosen."),
   flags.DEFINE_enum(
-    "pruner", "none", ["none", "median", "hyperband"], "How bad trials are cut short."
+    "pruner", "none", ["none", "median", "hyperband", "ceiling"], "How bad trials are cut short."
   ),
   flags.DEFINE_string("storage", "", "Optuna URL, as in sqlite:///sweep.db; empty for a file."),
   flags.DEFINE_string("study", "sweep", "The study's name in the storage."),

@@ -67,6 +67,8 @@ def checked(options: Options) -> Search:
   if not options.workdir:
     raise ConfigError("--workdir is missing: name the folder of the sweep, as in runs/sweep")
   check_objective(options.experiment, options.objective, options.pruner != "none")
+  if options.pruner == "ceiling" and options.direction == "minimize":
+    raise ConfigError("--pruner=ceiling is of figures from 0 to 1 of which more is better")
   search = make_search(options)
   if options.sampler == "grid":
     _limit(options, search)

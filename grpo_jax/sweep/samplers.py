@@ -10,7 +10,7 @@ from grpo_jax.sweep.extra import extra
 from grpo_jax.sweep.space import Range
 
 SAMPLERS = ("tpe", "random", "grid", "cma")
-PRUNERS = ("none", "median", "hyperband")
+PRUNERS = ("none", "median", "hyperband", "ceiling")
 _MOST_POINTS = 100_000
 
 
@@ -62,4 +62,23 @@ def make_pruner(name: str, steps: int) -> Any:
     return optuna.pruners.MedianPruner()
   if name == "hyperband":
     return optuna.pruners.HyperbandPruner(min_resource=max(1, steps // 27), max_resource=steps)
-  return optuna.pruners.NopPruner()
+  return _ceiling(steps) if name == "ceiling" else optuna.pruners.NopPruner()
+
+
+def _ceiling(steps: int) -> Any:
+  """Cuts a run short whose sigmoid is predicted to end below the best that is known."""
+  import optuna
+
+  from grpo_jax.report.sigmoid import predicted_ceiling
+
+  class Ceiling(optuna.pruners.BasePruner):
+    def prune(self, study: Any, trial: Any) -> bool:
+      done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+      if not done:
+        return False
+      curve = sorted(trial.intermediate_values.items())
+      best = max(other.value for other in done)
+      at, values = zip(*curve, strict=True)
+      return predicted_ceiling(at, values, best, final=steps)
+
+  return Ceiling()

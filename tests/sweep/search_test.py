@@ -5,6 +5,7 @@ import pytest
 
 from grpo_jax.config import ConfigError
 from grpo_jax.sweep.launch import checked
+from grpo_jax.sweep.samplers import make_pruner
 from grpo_jax.sweep.search import make_search
 from tests.sweep.helpers import LR, options
 
@@ -117,3 +118,24 @@ def test_a_function_is_known_by_its_code_and_not_its_comments(tmp_path):
     make_search(options(tmp_path, file=_file(tmp_path, text), space="")).text for text in texts
   ]
   assert found[0] == found[1] != found[2]
+
+
+def test_the_ceiling_prunes_what_is_predicted_to_end_below_the_best():
+  """Sigmoids to 0.3 and to 0.9, seen to their middle; the best so far is 0.8."""
+  pruner = make_pruner("ceiling", 100)
+  done = optuna.trial.create_trial(value=0.8)
+  told = []
+  for ceiling in (0.3, 0.9):
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    study.add_trial(done)
+    trial = study.ask()
+    for step in range(0, 61, 5):
+      trial.report(ceiling / (1 + (20 / max(step, 1e-9)) ** 3), step)
+    told.append(trial.should_prune())
+  assert told == [True, False]
+  assert not optuna.create_study(pruner=pruner).ask().should_prune()  # nothing is known yet
+
+
+def test_a_ceiling_of_what_is_better_low_is_refused(tmp_path):
+  with pytest.raises(ConfigError, match="of which more is better"):
+    checked(options(tmp_path, pruner="ceiling", direction="minimize", objective="eval/length"))
