@@ -72,7 +72,10 @@ def _assert_alone(experiment, workdir, tmp_path, members=None):
     np.testing.assert_allclose(small.params(folder), small.params(alone), atol=1e-4)
 
 
-@pytest.mark.parametrize(("devices", "together"), [(1, 1), (1, 4), (2, 1)])
+@pytest.mark.parametrize(
+  ("devices", "together"),
+  [pytest.param(1, 1, marks=pytest.mark.slow), (1, 4), pytest.param(2, 1, marks=pytest.mark.slow)],
+)
 def test_each_member_is_the_run_that_it_would_be_alone(devices, together, tmp_path):
   """Two stages, a KL, minibatches, rewards on the host; one after another, and side by side."""
   own = _population(
@@ -96,7 +99,7 @@ def test_each_member_is_the_run_that_it_would_be_alone(devices, together, tmp_pa
   assert "over 4 members" in said
 
 
-@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_members_in_a_mesh(together, tmp_path):
   """Each is split over all devices, by the same rules as a run alone."""
   own = _population({"grpo": _grpo(steps=2)}, every=0, together=together, devices=0, seed=(3, 4))
