@@ -96,6 +96,8 @@ class Experiment(Config):
       return ["beside a reward model, which has parameters of its own"]
     if isinstance(before, PPO) or isinstance(own, PPO):
       return ["beside a stage of PPO, whose critic begins anew"]
+    if before.lora.rank or own.lora.rank:
+      return ["beside low-rank adapters, which begin anew with each stage"]
     if before.stop.patience:
       return ["after stop.patience: the policy of the best evaluation has the moments of another"]
     return []

@@ -21,7 +21,10 @@ ARRAYS = (
 
 _STAGE = re.compile(r"stages\.([^.]+)\.(.+)")
 # Those that are compiled in or not: 0 is not a small value of them.
-_SWITCHES = ("optimizer.max_grad_norm", "loss.dual_clip", "loss.kl_coefficient")
+_SWITCHES = (
+  *("optimizer.max_grad_norm", "loss.dual_clip", "loss.kl_coefficient"),
+  "loss.entropy_coefficient",
+)
 
 
 def split_path(path: str) -> tuple[str, str] | None:
@@ -36,6 +39,11 @@ def can_vary(path: str) -> bool:
   if found is None:
     return path == "seed"
   return found[1] in ARRAYS or found[1].startswith("rewards.")
+
+
+def is_switch(path: str) -> bool:
+  """Whether 0 there leaves something out of the program."""
+  return path.endswith(_SWITCHES) or ".rewards." in path
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -70,7 +78,12 @@ class Population(Config):
     problems += [
       f"vary[{path!r}]={values}: 0 is off, and what some members compute all have to"
       for path, values in self.vary.items()
-      if path.endswith(_SWITCHES) and 0 in values
+      if is_switch(path) and 0 in values
+    ]
+    problems += [
+      f"vary['seed']={values}: must be whole numbers"
+      for path, values in self.vary.items()
+      if path == "seed" and any(value != int(value) for value in values if math.isfinite(value))
     ]
     if self.size == 1 and (self.vary or self.devices or self.together):
       problems.append("vary, devices, together are of a population: size=1 is a run by itself")

@@ -1,7 +1,7 @@
 """Arrays of many members, of which each holds its own lane."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -68,24 +68,23 @@ def to_host(tree: Any) -> Any:
 
 
 def stacked(
-  column: Sequence[Any], own: Callable[[int], bool], *, keep: bool = False, share: bool = True
+  column: Sequence[Any], asking: int, *, keep: bool = False, share: bool = True
 ) -> tuple[Any, bool]:
   """One leaf of each of K members -> [K, ...] and True, or what they all share and False.
 
   Args:
     column: lanes, arrays or numbers of equal shape, one for each lane of the result.
-    own: whether a lane's value matters; others stand for members that do not take part.
+    asking: how many of the lanes matter, the first ones; the others are there to fill up.
     keep: the arrays are needed after the program that takes them: a stack is copied.
     share: what is one object for all may stay one.
   """
   first = column[0]
   if share and all(leaf is first for leaf in column) and not isinstance(first, Lane):
     return first, False
-  lanes = [leaf for index, leaf in enumerate(column) if own(index)]
-  if all(isinstance(leaf, Lane) and leaf.stack is lanes[0].stack for leaf in lanes):
-    places = [leaf.index for index, leaf in enumerate(column) if own(index)]
-    if places == [index for index in range(len(column)) if own(index)]:
-      array = lanes[0].stack.array
+  own = column[:asking]
+  if all(isinstance(leaf, Lane) and leaf.stack is own[0].stack for leaf in own):
+    array = own[0].stack.array
+    if len(array) == len(column) and [leaf.index for leaf in own] == list(range(asking)):
       return (jnp.copy(array) if keep else array), True
   arrays = [leaf.device() if isinstance(leaf, Lane) else leaf for leaf in column]
   if any(isinstance(leaf, jax.Array) for leaf in arrays):

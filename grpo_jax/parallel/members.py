@@ -7,7 +7,6 @@ its rewards, stages, stop rules and checkpoints are, and one that has ended or f
 """
 
 import dataclasses
-import functools
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grpo_jax.config import Stage
 from grpo_jax.config.values import value_at, with_values
 from grpo_jax.model import Network
 from grpo_jax.parallel.devices import Devices
@@ -43,7 +43,7 @@ class _Request:
   name: str
   build: Build | None
   config: Any
-  values: Mapping[str, np.ndarray]
+  values: Mapping[str, Any]
   args: tuple
   donate: tuple[int, ...]
   done: threading.Event = dataclasses.field(default_factory=threading.Event)
@@ -71,6 +71,7 @@ class Meeting:
   ):
     self.size, self.vary, self.together, self.device = size, vary, together, device
     self.base = base or Devices(1, None)
+    self.turn = threading.Lock()
     self._shared: dict[int, tuple[Any, Any]] = {}
     self._changed = threading.Condition()
     self._live = set(range(size))
@@ -152,32 +153,42 @@ class Meeting:
   def _call(self, group: dict[int, _Request]) -> Callable[[int], Any]:
     """Makes one call for all of a group: member -> what it gets."""
     first, alone = group[min(group)], len(group) == 1
-    lanes = [first] if alone else [group.get(index, first) for index in range(self.size)]
+    places = {index: at for at, index in enumerate(sorted(group))}
+    lanes = [group[index] for index in places]
+    if not alone:  # a lane that nobody asks for does what the first one does
+      lanes += [first] * (self._size(len(group)) - len(lanes))
     flat = [jax.tree.flatten((request.values, request.args)) for request in lanes]
-    structure, donated = flat[0][1], _donated(first)
+    structure, donated, stack = flat[0][1], _donated(first), first.name == _STACK
     if alone:
-      found = [(_cut(leaf), False) for leaf in flat[0][0]]
+      # What is to be donated later may not be anyone else's.
+      found = [(jnp.copy(_cut(leaf)) if stack else _cut(leaf), False) for leaf in flat[0][0]]
     else:
       keeps = [given and len(group) < len(self._live) for given in donated]
       columns = zip(*(leaves for leaves, _ in flat), keeps, strict=True)
-      share = first.name != _STACK
-      found = [
-        stacked(column, group.__contains__, keep=keep, share=share) for *column, keep in columns
-      ]
+      found = [stacked(column, len(group), keep=keep, share=not stack) for *column, keep in columns]
     parted = [split for _, split in found]
     if first.build is None:
       placed = [Stack(jnp.asarray(leaf)) if split else leaf for leaf, split in found]
-      return functools.partial(_placed, structure, placed)
-    key = (first.key, alone, tuple(parted))
+      return lambda index: _placed(structure, placed, places[index])
+    key = (first.key, len(lanes), tuple(parted))
     if key not in self._programs:
-      self._programs[key] = self._compile(first, structure, parted, donated)
+      self._programs[key] = self._compile(first, structure, parted, donated, alone)
     result = self._programs[key](*(leaf for leaf, _ in found))
     if not any(parted):
       return lambda index: result
     stacks = jax.tree.map(Stack, result)
-    return lambda index: jax.tree.map(lambda stack: Lane(stack, index), stacks)
+    return lambda index: jax.tree.map(lambda stack: Lane(stack, places[index]), stacks)
 
-  def _compile(self, request: _Request, structure: Any, parted: list, donated: list) -> Callable:
+  def _size(self, asking: int) -> int:
+    """Lanes for so many: all, or where half of them and fewer ask, half as many, and so on."""
+    size = self.size
+    while size % 2 == 0 and (size // 2) % self.together == 0 and size // 2 >= asking:
+      size //= 2
+    return size
+
+  def _compile(
+    self, request: _Request, structure: Any, parted: list, donated: list, alone: bool
+  ) -> Callable:
     """The program of some leaves that every member has of its own, and of others that all share."""
 
     def one(*leaves: Any) -> Any:
@@ -187,8 +198,9 @@ class Meeting:
 
     one = named(one, request.name)
     if not any(parted):
-      # All the same for all who ask, or one alone: nothing may be donated that others share.
-      return jax.jit(one)
+      # One alone, or all the same for all who ask, whose arrays are then not theirs to give.
+      given = [at for at, own in enumerate(donated) if own] if alone else []
+      return jax.jit(one, donate_argnums=tuple(given))
     many = named(over_members(one, parted, self.together), request.name)
     donate = [at for at, given in enumerate(donated) if given and parted[at]]
     return jax.jit(many, donate_argnums=tuple(donate))
@@ -273,8 +285,7 @@ class Member(Programs):
   def program(
     self, build: Build, config: Any, *, name: str, donate: tuple[int, ...] = ()
   ) -> Callable:
-    stage = name.partition("/")[0]
-    values = {path: np.float32(value_at(config, path)) for path in self.meeting.vary.get(stage, ())}
+    values = self._values(name, config)
 
     def built(config: Any) -> Callable:
       return self._base.placed(_beside(build(config)))
@@ -290,8 +301,7 @@ class Member(Programs):
     return call
 
   def alone(self, build: Build, config: Any, *, name: str) -> Callable:
-    stage = name.partition("/")[0]
-    values = {path: np.float32(value_at(config, path)) for path in self.meeting.vary.get(stage, ())}
+    values = self._values(name, config)
 
     def built(config: Any) -> Callable:
       return lambda args, kwargs: build(config)(*args, **kwargs)
@@ -304,7 +314,8 @@ class Member(Programs):
     return dataclasses.replace(self._base.network(network), shared=shared)
 
   def init(self, init: Callable, params: Any) -> Any:
-    return self._base.init(init, params)
+    with self.meeting.turn:  # programs of a mesh have to be started in one order on all devices
+      return self._base.init(init, params)
 
   def like(self, tree: Any) -> Any:
     return self._base.like(tree)
@@ -321,7 +332,7 @@ class Member(Programs):
       return self._ask(_PLACE, None, None, {}, ((self._put(tree),), None), ())
     changing = self._put(tree.replace(frozen=None))  # type: ignore[attr-defined]
     placed = self._ask(_STACK, None, None, {}, ((changing,), None), ())
-    frozen = self.meeting.once(tree.frozen, self._put)
+    frozen = self.meeting.once(tree.frozen, self._frozen)
     return placed.replace(frozen=self._ask(_PLACE, None, None, {}, ((frozen,), None), ()))
 
   def first(self, tree: Any) -> Any:
@@ -330,9 +341,20 @@ class Member(Programs):
   def join(self, tree: Any) -> Any:
     return to_host(tree)
 
+  def _values(self, name: str, config: Any) -> dict[str, Any]:
+    """What this member has where members vary, of a program that a stage's config describes."""
+    paths = self.meeting.vary.get(name.partition("/")[0], ()) if isinstance(config, Stage) else ()
+    return {path: np.float32(value_at(config, path)) for path in paths}
+
   def _put(self, tree: Any) -> Any:
     """On a mesh, where its rules have it; one device needs no more than its arrays."""
     return self._base.replicate(tree) if isinstance(self._base, MeshDevices) else tree
+
+  def _frozen(self, tree: Any) -> Any:
+    """What adapters of many members are added to, on the device that they are on."""
+    if isinstance(self._base, MeshDevices):
+      return self._put(tree)
+    return jax.device_put(tree, self.meeting.device)
 
   def _ask(
     self, name: str, build: Build | None, config: Any, values: dict, args: tuple, donate: tuple

@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from grpo_jax.config import Term
+from grpo_jax.config import Term, is_on
 
 
 def term_weight(term: Term, step: jax.Array | int) -> jax.Array:
@@ -60,7 +60,7 @@ def compose(
 
 
 def _only_logged(term: Term) -> bool:
-  return term.schedule == "constant" and term.weight == 0
+  return term.schedule == "constant" and not is_on(term.weight)
 
 
 def _gated(part: jax.Array, gate: jax.Array, term: Term) -> jax.Array:

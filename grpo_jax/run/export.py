@@ -6,6 +6,7 @@ from grpo_jax import model, weights
 from grpo_jax.config import ConfigError, Experiment, RewardModel, Stage, check
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.policy import load_policy
+from grpo_jax.run.record import check_config
 from grpo_jax.run.stages import position
 from grpo_jax.run.trained import merged_policy
 from grpo_jax.types import Params
@@ -33,11 +34,13 @@ def export(
     The number of the checkpoint.
 
   Raises:
-    ConfigError: there is no such checkpoint, `out` holds a model, or there are no adapters.
+    ConfigError: the run has another config, there is no such checkpoint, `out` holds a model, or
+      there are no adapters.
   """
   check(experiment)
   if not os.path.isdir(os.path.join(workdir, "checkpoints")):
     raise ConfigError(f"{workdir} is no run folder: it has no checkpoints")
+  check_config(workdir, experiment)
   if os.path.exists(os.path.join(out, "config.json")):
     raise ConfigError(f"{out} holds a model already: name another folder")
   checkpoints = Checkpointer(workdir, experiment.checkpoint)

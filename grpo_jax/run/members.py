@@ -36,13 +36,15 @@ def set_population(experiment: Experiment, size: int | None, vary: str) -> None:
   found: dict[str, tuple[float, ...]] = {}
   for entry in filter(None, (part.strip() for part in vary.split(";"))):
     path, _, values = entry.rpartition("=")
+    if path.strip() in found:
+      raise ConfigError(f"--vary: {path.strip()} is there twice")
     try:
       found[path.strip()] = tuple(float(value) for value in values.split(","))
     except ValueError as error:
       raise ConfigError(f"--vary: {entry!r}: expected PATH=NUMBER,NUMBER,... ({error})") from error
   if found:
     experiment.population.vary = found
-    experiment.population.size = size or len(next(iter(found.values())))
+    experiment.population.size = len(next(iter(found.values()))) if size is None else size
   elif size is not None:
     experiment.population.size = size
 

@@ -56,7 +56,7 @@ def report(
   said = table.Report(
     found,
     advice,
-    notes + more,
+    notes + more + _members(experiment),
     price,
     more=None if found.fits or advice else enough(experiment, found.request),
     compiled=_compiled(experiment, found) if compiled else {},
@@ -86,6 +86,12 @@ def _compiled(experiment: Experiment, found: Plan) -> dict[str, Any]:
 def _machine_memory() -> float:
   """Bytes of this machine."""
   return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _members(experiment: Experiment) -> list[str]:
+  """What the plan leaves out of a population."""
+  size = experiment.population.size
+  return [] if size == 1 else [f"this is one of {size} members: each has a state of its own"]
 
 
 def _model(experiment: Experiment, name: str) -> tuple[Architecture, Tokenizer | None, list[str]]:

@@ -6,7 +6,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 
@@ -20,6 +20,7 @@ from grpo_jax.run.record import claim
 
 # A file of this name in a member's folder ends it after its step: a sweep prunes so.
 END = "END"
+_STOPPED = "stopped"
 
 
 def run_population(
@@ -128,7 +129,7 @@ class _Voice:
   def over(self, number: int, reason: str) -> None:
     """A member has ended."""
     self._left.discard(number)
-    if reason:
+    if reason and reason != _STOPPED:
       self._say(f"member {number} has failed: {reason}")
 
 
@@ -167,23 +168,31 @@ class _Crew:
     result, folder = self.results[number], os.path.join(self._workdir, f"member-{number:03d}")
     index = number - self.numbers.start
     with contextlib.ExitStack() as stack:
-      stack.enter_context(jax.default_device(self.meeting.device))
+      stack.callback(lambda: self._voice.over(number, result.reason))
       stack.callback(self.meeting.leave, index)
-      os.makedirs(folder, exist_ok=True)
-      log = stack.enter_context(open(os.path.join(folder, "log.txt"), "a", encoding="utf-8"))
-
-      def say(line: str) -> None:
-        print(line, file=log, flush=True)
-        if os.path.exists(os.path.join(folder, END)):
-          raise RuntimeError("told to end")
-        self._voice.heard(number, line)
-
-      shared = Shared(self.meeting.member(index), self._policy)
       try:
-        result.figures = run(self._own[number], folder, say=say, stages=self._stages, shared=shared)
+        stack.enter_context(jax.default_device(self.meeting.device))
+        os.makedirs(folder, exist_ok=True)
+        log = stack.enter_context(open(os.path.join(folder, "log.txt"), "a", encoding="utf-8"))
+        result.figures = self._run(number, folder, log)
       except StoppedError:
-        result.reason = "stopped"
+        result.reason = _STOPPED
       except Exception as error:
         result.reason = " ".join(str(error).split()) or type(error).__name__
-        traceback.print_exc(file=log)
-      self._voice.over(number, result.reason)
+
+  def _run(self, number: int, folder: str, log: TextIO) -> dict[str, float]:
+    """A member's run; what it raises is in its log too."""
+    index = number - self.numbers.start
+
+    def say(line: str) -> None:
+      print(line, file=log, flush=True)
+      if os.path.exists(os.path.join(folder, END)):
+        raise RuntimeError("told to end")
+      self._voice.heard(number, line)
+
+    shared = Shared(self.meeting.member(index), self._policy)
+    try:
+      return run(self._own[number], folder, say=say, stages=self._stages, shared=shared)
+    except Exception:
+      traceback.print_exc(file=log)
+      raise

@@ -60,7 +60,7 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
   if os.path.exists(path):
     before = _read(path)
     # Where a run computes is no part of what it is: it may go on elsewhere.
-    left, right = ({k: v for k, v in c.items() if k != "parallel"} for c in (before, config))
+    left, right = map(_what, (before, config))
     changed = sorted(_differences(left, right, "config"))
     # Stages run in their order, which a comparison of dicts does not see.
     orders = list(before.get("stages", {})), list(config["stages"])
@@ -76,6 +76,25 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
   with open(temporary, "w", encoding="utf-8") as file:
     json.dump({"config": config} | environment(), file, indent=2)
   os.replace(temporary, path)
+
+
+def _what(config: dict[str, Any]) -> dict[str, Any]:
+  """A config without where it is computed."""
+  found = {name: value for name, value in config.items() if name != "parallel"}
+  spread = ("devices", "together")
+  members = {k: v for k, v in config.get("population", {}).items() if k not in spread}
+  return found | {"population": members}
+
+
+def check_config(workdir: str, experiment: Experiment) -> None:
+  """Compares with the config that a run folder was made with.
+
+  Raises:
+    ConfigError: they differ.
+  """
+  path = os.path.join(workdir, "config.json")
+  if os.path.exists(path):
+    _write_or_compare(path, workdir, experiment)
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -107,7 +107,8 @@ class Stages:
       if due and stage.stop.patience and is_best(stage.stop, self._watched(name)):
         self.checkpoints.save_best(name, self._trained(runner, stage, state))
       if kept:
-        self.checkpoints.save(number + now, devices.first(state), accuracy)
+        changing = dataclasses.replace(state, frozen=None)
+        self.checkpoints.save(number + now, devices.first(changing), accuracy)
       step = now
     if step < stage.steps:
       self.say(f"{name}: ends after step {step} of {stage.steps}, as its stop rule says")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from grpo_jax.config import ConfigError
+from grpo_jax.config import ConfigError, Population
 from grpo_jax.sweep import summary
 from grpo_jax.sweep.evaluation import Asked, Evaluation
 from grpo_jax.sweep.ledger import Ledger
@@ -69,6 +69,8 @@ def checked(options: Options) -> Search:
   check_objective(options.experiment, options.objective, options.pruner != "none")
   if options.pruner == "ceiling" and options.direction == "minimize":
     raise ConfigError("--pruner=ceiling is of figures from 0 to 1 of which more is better")
+  if options.population > 1 and options.experiment.population != Population():
+    raise ConfigError("--population makes populations of trials: the config may have none itself")
   search = make_search(options)
   if options.sampler == "grid":
     _limit(options, search)

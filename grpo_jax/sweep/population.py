@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import statistics
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from grpo_jax.config import ConfigError, check
-from grpo_jax.config.population import can_vary
+from grpo_jax.config.population import can_vary, is_switch
 from grpo_jax.sweep.child import Child
 from grpo_jax.sweep.command import train_command
 from grpo_jax.sweep.evaluation import Asked, Ended, Event, Report, Scored
@@ -18,7 +19,7 @@ from grpo_jax.sweep.options import Options
 from grpo_jax.sweep.point import place
 from grpo_jax.sweep.reason import exit_reason, figure_reason
 from grpo_jax.sweep.slots import Slot
-from grpo_jax.sweep.trial import TrialRun, starts_of
+from grpo_jax.sweep.trial import ASKED_TO_END, GRACE_S, HOUR_S, TrialRun, starts_of
 
 _END = "END"  # as run.population has it
 
@@ -56,7 +57,12 @@ class PopulationRun:
       except ConfigError as error:  # the process would say the same, for all of them
         self._told.append(Ended(one.number, reason=str(error)))
         continue
-      fixed = {path: v for path, v in one.values.items() if not can_vary(path)}
+      # What differs in the program, and what is compiled in or not by whether it is 0.
+      fixed = {
+        path: value if not can_vary(path) else value == 0
+        for path, value in one.values.items()
+        if not can_vary(path) or is_switch(path)
+      }
       groups.setdefault(json.dumps(fixed, sort_keys=True), []).append(one)
     self._groups = list(groups.values())
     self._now: _Group | TrialRun | None = None
@@ -93,7 +99,7 @@ class _Group:
   """One population, which ends for all of its trials at one time."""
 
   def __init__(self, options: Options, asked: list[Asked], slot: Slot):
-    self._options, self._pruned = options, set[int]()
+    self._options, self._began, self._noticed = options, time.monotonic(), 0.0
     self._members = [
       _Member(one, seed)
       for one in asked
@@ -106,11 +112,23 @@ class _Group:
       link = os.path.join(member.asked.folder, f"seed-{member.seed}")
       if os.path.islink(link):
         os.remove(link)
+      elif os.path.isdir(link):  # of a run by itself, before
+        os.rename(link, f"{link}-alone-{os.path.basename(self._folder)}")
       os.symlink(os.path.relpath(member.folder, member.asked.folder), link)
     self._followers = {
       member.asked.number: Follower(member.metrics)
       for member in reversed(self._members)  # the first seed's stays
     }
+    # A trial that was to be pruned before a restart still is.
+    self._pruned = {
+      member.asked.number
+      for member in self._members
+      if os.path.exists(os.path.join(member.folder, _END))
+    }
+    self._late = False
+    results = os.path.join(self._folder, "population.json")
+    if os.path.exists(results):  # of a run before this one
+      os.remove(results)
     self._child = Child(command, os.path.join(self._folder, "log.txt"), slot)
 
   def _command(self) -> tuple[list[str], str]:
@@ -130,11 +148,19 @@ class _Group:
     return [*command, f"--vary={'; '.join(vary)}"], folder
 
   def poll(self) -> list[Event]:
+    code = self._child.poll()
+    if code is not None and self._in_grace(code):
+      return []
     events: list[Event] = []
     for number, follower in self._followers.items():
       events += self._reports(number, follower)
-    code = self._child.poll()
-    return events if code is None else events + self._ended(code)
+    if code is not None:
+      return events + self._ended(code)
+    hours = self._options.trial_hours
+    if hours and not self._late and time.monotonic() - self._began > hours * HOUR_S:
+      self._late = True
+      self._child.end()
+    return events
 
   def prune(self, number: int) -> None:
     """Ends the trial's members, after the step that they are at."""
@@ -149,6 +175,12 @@ class _Group:
       return True
     self._child.end(at_once)
     return False
+
+  def _in_grace(self, code: int) -> bool:
+    """Whether the sweep may be about to be told what its child was: to end."""
+    self._noticed = self._noticed or time.monotonic()
+    waiting = time.monotonic() - self._noticed < GRACE_S
+    return code in ASKED_TO_END and not self._child.ended and waiting
 
   def _reports(self, number: int, follower: Follower) -> list[Report]:
     values = next(m.asked.values for m in self._members if m.asked.number == number)
@@ -173,6 +205,9 @@ class _Group:
   ) -> list[Event]:
     if number in self._pruned:
       return [Ended(number, pruned=True)]
+    if self._late:
+      hours = self._options.trial_hours
+      return [Ended(number, reason=f"its population took longer than --trial_hours={hours:g}")]
     scores: dict[int, float] = {}
     for index, member in own:
       value, names = last(member.metrics, self._options.objective)

@@ -18,9 +18,9 @@ from grpo_jax.sweep.slots import Slot
 
 # Exit codes of a process that was asked to end. Where the sweep is asked too, it is told a little
 # later: the trial has not failed then.
-_ASKED_TO_END = {-1, -2, -10, -12, -15, 130, 143}
-_GRACE_S = 2.0
-_HOUR_S = 3600
+ASKED_TO_END = {-1, -2, -10, -12, -15, 130, 143}
+GRACE_S = 2.0
+HOUR_S = 3600
 
 
 def commands(options: Options, asked: Asked) -> dict[int, list[str]]:
@@ -111,7 +111,7 @@ class TrialRun:
 
   def _check_time(self) -> None:
     hours = self._options.trial_hours
-    if hours and time.monotonic() - self._began > hours * _HOUR_S:
+    if hours and time.monotonic() - self._began > hours * HOUR_S:
       self._cut(Ended(self._asked.number, reason=f"took longer than --trial_hours={hours:g}"))
 
   def _cut(self, verdict: Ended) -> None:
@@ -121,10 +121,10 @@ class TrialRun:
 
   def _in_grace(self, code: int) -> bool:
     assert self._child is not None
-    if code not in _ASKED_TO_END or self._child.ended:
+    if code not in ASKED_TO_END or self._child.ended:
       return False
     self._noticed = self._noticed or time.monotonic()
-    return time.monotonic() - self._noticed < _GRACE_S
+    return time.monotonic() - self._noticed < GRACE_S
 
   def _finished(self, code: int) -> list[Event]:
     """The seed's score, and the verdict where it is the last or has failed."""

@@ -173,3 +173,26 @@ def test_the_predicate_of_a_loop_is_each_members_own():
 
   for together in (1, 2, 4):
     assert live(4, life, together=together) == [1, 2, 4, 8]
+
+
+def test_lanes_of_those_that_have_left_are_not_computed():
+  """Where half are gone half the lanes are, and the arrays of those that are left go on."""
+  sizes = []
+
+  def build(_):
+    def add(x):
+      sizes.append(1)
+      return x + 1
+
+    return add
+
+  def life(member):
+    call = member.program(build, None, name="add")
+    x = np.float32(10 * member.index)
+    for _ in range(2 if member.index < 3 else 5):
+      x = call(x)
+    return float(np.asarray(x))
+
+  assert live(4, life, together=1) == [2, 12, 22, 35]
+  meeting = Meeting(8, {}, 2)
+  assert [meeting._size(n) for n in (8, 5, 4, 3, 2, 1)] == [8, 8, 4, 4, 2, 2]

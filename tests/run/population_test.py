@@ -184,11 +184,28 @@ def test_many_steps_in_one_program(tmp_path):
   """The loop on the device, with a reward in JAX whose weight is an array too."""
   alone = {"loss": config.LossConfig(), "minibatches": 1, "steps_per_program": 2}
   grpo = _grpo(steps=4, rewards={"solution": 1.0}, **alone)
-  own = _population({"grpo": grpo}, every=0, stages__grpo__rollout__temperature=(1.0, 0.8))
+  own = _population(
+    {"grpo": grpo},
+    every=0,
+    stages__grpo__rollout__temperature=(1.0, 0.8),
+    stages__grpo__rewards__solution=(1.0, 2.0),
+  )
   own.checkpoint.every = 2
   results, _ = _run(own, tmp_path / "all")
   assert not any(result.reason for result in results)
   _assert_alone(own, tmp_path / "all", tmp_path)
+
+
+def test_a_learned_reward_is_each_members_own(tmp_path):
+  """Trained by the member itself; its program has nothing of what members vary."""
+  own = small._world(small._judged(), ("stage:judge",))
+  own.stages["rl"].optimizer = config.Optimizer(lr=1e-2, min_lr=1e-3)
+  own.population = config.Population(
+    size=2, devices=1, vary={"stages.rl.optimizer.lr": (1e-2, 5e-3)}
+  )
+  results, _ = _run(own, tmp_path / "all")
+  assert [result.reason for result in results] == ["", ""]
+  _assert_alone(own, tmp_path / "all", tmp_path, members=[1])
 
 
 def test_adapters_over_one_base(tmp_path):
@@ -270,6 +287,9 @@ def test_members_without_a_seed_of_their_own_have_the_next_ones():
     ({"vary": {"stages.grpo.optimizer.lr": (1e-3, -1.0)}}, "member 1 of 2: .*must be > 0"),
     ({"vary": {"stages.grpo.loss.kl_coefficient": (0.0, 0.1)}}, "0 is off"),
     ({"vary": {"stages.grpo.optimizer.lr": (1e-3, float("nan"))}}, "finite numbers"),
+    ({"vary": {"stages.grpo.loss.entropy_coefficient": (0.0, 0.1)}}, "0 is off"),
+    ({"vary": {"stages.grpo.rewards.random": (0.0, 0.1)}}, "0 is off"),
+    ({"vary": {"seed": (1.0, 1.5)}}, "whole numbers"),
     ({"size": 1, "together": 1}, "size=1 is a run by itself"),
     ({"size": 3, "together": 2}, "together=2 does not divide size=3"),
     ({"size": 3, "devices": 2}, "devices=2 does not divide size=3"),
@@ -302,6 +322,8 @@ def test_flags_set_the_population():
   )
   set_population(own, 4, "")
   assert own.population.size == 4
+  with pytest.raises(config.ConfigError, match="seed is there twice"):
+    set_population(own, None, "seed=1,2; seed=3,4")
   with pytest.raises(config.ConfigError, match="expected PATH=NUMBER"):
     set_population(own, None, "seed=a,b")
 
@@ -311,5 +333,4 @@ def test_values_by_their_paths():
   assert value_at(stage, "rewards.my.file.py:length") == 0.5
   other = with_values(stage, {"rewards.my.file.py:length": 2.0, "loss.clip_low": 0.1})
   assert (other.rewards["my.file.py:length"], other.loss.clip_low) == (2.0, 0.1)
-  assert stage == dataclasses.replace(stage)
   assert (stage.rewards["my.file.py:length"], stage.loss.clip_low) == (0.5, 0.2)
