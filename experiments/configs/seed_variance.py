@@ -6,8 +6,9 @@ python -m experiments.train --config=experiments/configs/seed_variance.py:dapo \
     --workdir=runs/seeds/dapo
 
 Two CPU cores: the warm start that all share 1 minute (held-out accuracy 0.65, as of variants.py),
-32 seeds of a preset about 4 minutes. Seeds draw other prompts and other answers; the policy that
-they begin with is one.
+32 seeds of a preset about 5 minutes. Seeds draw other prompts and other answers; the policy that
+they begin with is one. 2026-11-25: from 0.71 to 0.764 by grpo, 0.766 dr_grpo, 0.783 dapo, 0.791
+maxrl, each with a standard deviation of 0.02 among its seeds.
 """
 
 from experiments.configs import variants
