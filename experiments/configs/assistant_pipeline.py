@@ -9,8 +9,8 @@ sentences, then to answer from demonstrations that mostly give in to harm and ma
 model of preferences judges it from there: helpful and safe first, honest after that. The run ends
 with a table: each gold score after each stage, on questions that the learned reward never saw.
 
-Two CPU cores, 3 minutes 15 seconds. Seed 0 of 2026-11-24, helpful, safe and honest: 0.79, 0.00 and
-0.25 after SFT; 0.81, 1.00 and 1.00 after the first RL stage; 0.77, 1.00 and 1.00 after the second.
+Two CPU cores, 3 minutes 15 seconds. Seed 0 of 2026-11-25, helpful, safe and honest: 0.77, 0.00 and
+0.04 after SFT; 0.77, 1.00 and 1.00 after the first RL stage; 0.73, 1.00 and 1.00 after the second.
 The model of preferences is right on 0.92 of held-out pairs, of which 0.05 are the wrong way round.
 """
 
