@@ -18,6 +18,7 @@ from absl import app, flags
 from benchmarks import runs
 from experiments.configs import variants
 from grpo_jax import config
+from grpo_jax.report.interval import half_width
 
 _PRESETS = flags.DEFINE_list("presets", ["grpo", "dr_grpo", "dapo", "maxrl"], "Which presets.")
 _CONFIG = os.path.join("experiments", "configs", "seed_variance.py")
@@ -49,8 +50,8 @@ def finals(folder: str) -> list[float]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-  """Mean and half of its 95 % interval; of 32 seeds Student's t is 2.04."""
-  return statistics.mean(values), 2.04 * statistics.stdev(values) / math.sqrt(len(values))
+  """Mean and half of its 95 % interval, by Student's t."""
+  return statistics.mean(values), half_width(values) or math.nan
 
 
 def table(found: Mapping[str, Sequence[float]]) -> str:

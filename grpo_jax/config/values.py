@@ -8,12 +8,12 @@ from typing import Any
 def steps_of(path: str) -> list[str]:
   """A path apart at its dots, but for the name of a reward, which may have dots of its own."""
   before, rewards, name = path.partition("rewards.")
-  return [*before.split("."), "rewards", name][0 if before else 1 :] if rewards else path.split(".")
+  return [*before.split(".")[:-1], "rewards", name] if rewards else path.split(".")
 
 
 def value_at(config: Any, path: str) -> Any:
   """What stands there."""
-  for name in filter(None, steps_of(path)):
+  for name in steps_of(path):
     config = config[name] if isinstance(config, dict) else getattr(config, name)
   return config
 
@@ -24,7 +24,7 @@ def with_values(config: Any, values: Mapping[str, Any]) -> Any:
   Nothing is checked: values may be arrays.
   """
   for path, value in values.items():
-    config = _with_value(config, list(filter(None, steps_of(path))), value)
+    config = _with_value(config, steps_of(path), value)
   return config
 
 

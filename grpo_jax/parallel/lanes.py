@@ -42,11 +42,6 @@ class Lane:
     """Of the array."""
     return self.stack.array.dtype
 
-  @property
-  def size(self) -> int:
-    """Numbers in the member's own array."""
-    return self.stack.array.size // len(self.stack.array)
-
   def host(self) -> np.ndarray:
     """The member's own array, as NumPy."""
     return self.stack.host()[self.index]

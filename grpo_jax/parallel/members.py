@@ -3,7 +3,8 @@
 Each member is a thread that runs as any run does, but for its devices: what it would compile and
 call, it asks of the meeting. Once every member waits there, those that ask for the same program get
 it in one call, over a leading axis of members. So a member does what it would do alone, whatever
-its rewards, stages, stop rules and checkpoints are, and one that has ended or failed is not there.
+its rewards, stages, stop rules and checkpoints are. Nobody waits for one that has ended or failed,
+and once half are gone no more than half are computed.
 """
 
 import dataclasses

@@ -1,14 +1,13 @@
 """Runs without a study: those that differ in nothing but the seed are one setting."""
 
 import json
-import math
 import os
 from typing import Any
 
 from grpo_jax.config import ConfigError
 from grpo_jax.report import runs
-from grpo_jax.report.extra import load
 from grpo_jax.report.found import Found, Setting, lower_is_better, shortened
+from grpo_jax.report.interval import half_width
 
 _ABSENT = "-"
 _LONGEST = 60
@@ -62,17 +61,6 @@ def _far_apart(settings: list[dict[str, Any]]) -> frozenset[str]:
     if numbers and max(values) >= 10 * min(values):
       found.add(path)
   return frozenset(found)
-
-
-def half_width(values: list[float]) -> float | None:
-  """Of the mean's 95 % interval: Student's t times s / sqrt(n); None for one value."""
-  count = len(values)
-  if count < 2:
-    return None
-  mean = sum(values) / count
-  variance = sum((value - mean) ** 2 for value in values) / (count - 1)
-  quantile = load("scipy.stats", "an interval").t.ppf(0.975, count - 1)
-  return float(quantile * math.sqrt(variance / count))
 
 
 def _setting(

@@ -7,9 +7,9 @@ import time
 import uuid
 from typing import Any
 
+from grpo_jax.report.interval import half_width
 from grpo_jax.sweep.command import as_text
 from grpo_jax.sweep.evaluation import Asked, Ended, Report, Scored
-from grpo_jax.sweep.interval import half_width
 from grpo_jax.sweep.locks import Locks, is_seen
 from grpo_jax.sweep.options import Options
 from grpo_jax.sweep.search import Search

@@ -11,6 +11,7 @@ import pytest
 
 from grpo_jax.config import ConfigError
 from grpo_jax.report import extra, found, importance, plain, runs, scaling, sigmoid, study, tables
+from grpo_jax.report.interval import half_width
 from grpo_jax.report.report import report
 from tests.report import sweeps
 
@@ -85,8 +86,8 @@ def test_a_run_without_a_config_is_a_setting_by_itself(tmp_path):
 
 
 def test_half_width_of_one_and_of_three():
-  assert plain.half_width([0.5]) is None
-  assert plain.half_width([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+  assert half_width([0.5]) is None
+  assert half_width([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
 
 
 def test_names_are_as_short_as_they_can_be():

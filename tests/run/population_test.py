@@ -6,6 +6,7 @@ import json
 import math
 import os
 
+import jax
 import numpy as np
 import pytest
 
@@ -208,8 +209,16 @@ def test_a_learned_reward_is_each_members_own(tmp_path):
   _assert_alone(own, tmp_path / "all", tmp_path, members=[1])
 
 
-def test_adapters_over_one_base(tmp_path):
+def test_adapters_over_one_base(tmp_path, monkeypatch):
   """The weights are one array for all; a reference is the base."""
+  once, bases = Meeting.once, []
+
+  def noted(meeting, tree, place):
+    found = once(meeting, tree, place)
+    bases.append(list(map(id, jax.tree.leaves(found["base"]))))
+    return found
+
+  monkeypatch.setattr(Meeting, "once", noted)
   lora = config.LoRA(rank=2)
   stages = {"grpo": _grpo(steps=2, lora=lora)}
   own = _population(stages, every=0, together=2, stages__grpo__optimizer__lr=(1e-2, 5e-3))
@@ -218,6 +227,8 @@ def test_adapters_over_one_base(tmp_path):
   results, _ = _run(own, tmp_path / "all")
   assert not any(result.reason for result in results)
   _assert_alone(own, tmp_path / "all", tmp_path)
+  assert len(bases) == 2
+  assert bases[0] == bases[1]
 
 
 def test_one_that_diverges_ends_alone(tmp_path):
