@@ -77,7 +77,7 @@ def make_rollout(
   }
   filter_logits(jnp.zeros(2), **filters)  # refuses bad arguments here, not in the compiled loop
   stops = jnp.asarray(stop_ids, jnp.int32)
-  G, T = group_size, max_tokens
+  T = max_tokens
 
   def pick(hidden: jax.Array, head: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draws a token for each answer: hidden [P,G,D] -> i32[P,G] and its log-prob f32[P,G]."""
@@ -105,17 +105,27 @@ def make_rollout(
     )
 
   def rollout(params: Params, prompts: Prompts, keys: jax.Array) -> Rollout:
-    P, S = prompts.tokens.shape
+    P, G = len(prompts.tokens), group_size
     chex.assert_shape(keys, (P,))
+    each = jax.vmap(lambda key: jax.vmap(lambda g: jax.random.fold_in(key, g))(jnp.arange(G)))
+    cuts = network.place.cuts(P, G)  # more devices than prompts: each has a part of a group
+    state = decoded(params, prompts.repeated(cuts), each(keys).reshape(P * cuts, G // cuts))
+    tokens, logprobs, mask = (
+      leaf.reshape(P, G, T) for leaf in (state.tokens, state.logprobs, state.mask)
+    )
+    ended = jnp.any(mask & jnp.isin(tokens, stops), axis=-1)
+    return Rollout(prompts, tokens, mask, logprobs, finished=ended)
+
+  def decoded(params: Params, prompts: Prompts, keys: jax.Array) -> _Decoding:
+    """The state after the last token of all answers, drawn with keys key[P,G]."""
+    (P, S), G = prompts.tokens.shape, keys.shape[1]
     hidden, prefix = network.prefill(params, prompts)
     served = model.serve(network, params, prefix)
     state = _Decoding(
       t=jnp.int32(0),
       hidden=network.place.rows(jnp.broadcast_to(hidden[:, None], (P, G, hidden.shape[-1]))),
       cache=model.empty_cache(network, P, G, T),
-      keys=jax.vmap(lambda key: jax.vmap(lambda g: jax.random.fold_in(key, g))(jnp.arange(G)))(
-        keys
-      ),
+      keys=keys,
       running=jnp.ones((P, G), bool),
       answer=jnp.arange(P * G).reshape(P, G),
       tokens=network.place.rows(jnp.zeros((P * G, T), jnp.int32)),
@@ -131,11 +141,7 @@ def make_rollout(
         state = jax.lax.while_loop(unfinished, functools.partial(advance, served), state)
       if rows:
         served, state = _compacted(served, state, rows)
-    tokens, logprobs, mask = (
-      leaf.reshape(P, G, T) for leaf in (state.tokens, state.logprobs, state.mask)
-    )
-    ended = jnp.any(mask & jnp.isin(tokens, stops), axis=-1)
-    return Rollout(prompts, tokens, mask, logprobs, finished=ended)
+    return state
 
   return rollout
 

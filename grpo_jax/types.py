@@ -9,6 +9,7 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 
 Params = dict[str, Any]
 
@@ -23,6 +24,10 @@ class Prompts:
 
   tokens: jax.Array
   mask: jax.Array
+
+  def repeated(self, times: int) -> "Prompts":
+    """Each prompt so many times in a row, once for each part of its group."""
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf, times, axis=0), self)
 
 
 @flax.struct.dataclass

@@ -15,7 +15,9 @@ class Parallel(Config):
     each decodes until its own answers end. "mesh", one program over a mesh of devices: the state is
     split too.
   data, fsdp, tensor: devices along each axis of a mesh. Prompts are split over data and fsdp, the
-    state over fsdp and tensor, the heads of a layer over tensor; data=0 is all that are left.
+    state over fsdp and tensor, the heads of a layer over tensor; data=0 is all that are left. Where
+    data x fsdp is more than the prompts of a micro-batch, so are the answers of each prompt, every
+    part with a copy of the prompt: that is how long answers are shared by many devices.
   """
 
   mode: str = field("single", choices=MODES)

@@ -79,6 +79,11 @@ class Stage(Config):
     raise NotImplementedError
 
   @property
+  def group(self) -> int:
+    """Answers of a row that several devices may share, where they are more than the rows."""
+    return 1
+
+  @property
   def longest(self) -> tuple[int, str]:
     """Tokens that the stage needs in the model's context beside a prompt, and their field."""
     raise NotImplementedError

@@ -99,6 +99,10 @@ class GRPO(Stage):
     return self.rollout.prompts // self.minibatches, "rollout.prompts / minibatches"
 
   @property
+  def group(self) -> int:
+    return self.rollout.group_size
+
+  @property
   def longest(self) -> tuple[int, str]:
     return self.rollout.max_tokens, "rollout.max_tokens"
 

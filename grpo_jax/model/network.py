@@ -102,6 +102,9 @@ class Network:
     A prompt and its answers are one sequence that branches: everything but attention treats them
     as S + G (T - 1) tokens of one row, so that the prompt costs once, forward and backward.
     """
+    whole, cuts = tokens.shape, self.place.cuts(*tokens.shape[:2])
+    if cuts > 1:  # more devices than prompts: each has a prompt and a part of its answers
+      prompts, tokens = prompts.repeated(cuts), tokens.reshape(-1, whole[1] // cuts, whole[2])
     P, G, T = tokens.shape
     S, fed = prompts.tokens.shape[1], tokens[..., :-1]
     decoder = self.bind(params)
@@ -124,7 +127,8 @@ class Network:
     x, _ = self._layers(decoder, layer, decoder.embedded(_joined(prompts.tokens, fed)), None)
     x = decoder.normed(x[:, S - 1 :])
     first = jnp.broadcast_to(x[:, None, :1], (P, G, 1, x.shape[-1]))
-    return jnp.concatenate([first, x[:, 1:].reshape(P, G, T - 1, x.shape[-1])], axis=2)
+    x = jnp.concatenate([first, x[:, 1:].reshape(P, G, T - 1, x.shape[-1])], axis=2)
+    return x.reshape(*whole, -1)
 
   def sequence(self, params: Params, tokens: jax.Array, segments: jax.Array) -> jax.Array:
     """Hidden states [B,S,D] of packed rows: the one at a token predicts the token after it.

@@ -19,11 +19,15 @@ class Placement:
     return 1
 
   def rows(self, tree: Any, axis: int = 0, heads: int | None = None) -> Any:
-    """Arrays whose `axis` is of prompts, or of tokens of many: split over devices.
+    """Arrays whose `axis` is of prompts, or of tokens of many: split over devices that divide it.
 
     heads: an axis of heads, each where the weights of its layer are. All other axes are whole.
     """
     return tree
+
+  def cuts(self, prompts: int, group: int) -> int:
+    """Parts to cut each of the groups into, a divisor of `group`, so that every device has one."""
+    return 1
 
   def gathered(self, params: Any) -> Any:
     """Weights as a layer's products read them, by the names in `params`."""

@@ -12,7 +12,7 @@ from grpo_jax.parallel import processes
 from grpo_jax.parallel.devices import Devices
 from grpo_jax.parallel.members import Meeting, Member
 from grpo_jax.parallel.mesh import MeshDevices, make_mesh
-from grpo_jax.parallel.rules import table
+from grpo_jax.parallel.rules import cuts, table
 
 __all__ = [
   "ONE_DEVICE",
@@ -50,13 +50,24 @@ def make_devices(config: Parallel) -> AnyDevices:
   return ONE_DEVICE
 
 
-def check_divisible(devices: AnyDevices, size: int, parts: int, what: str) -> None:
+def check_divisible(
+  devices: AnyDevices, size: int, parts: int, what: str, *, group: int = 1
+) -> None:
   """Refuses a batch that does not split evenly.
+
+  Args:
+    devices: over which it is split.
+    size: its rows. parts: micro-batches. what: its field.
+    group: answers of a row, which a mesh with more devices than rows of a micro-batch may part.
 
   Raises:
     ConfigError: `size` is no multiple of devices x `parts`.
   """
-  if size % (devices.count * parts):
-    raise ConfigError(
-      f"{what} = {size} is not divisible by {devices.count} devices x {parts} micro-batches"
-    )
+  if size % (devices.count * parts) == 0:
+    return
+  if devices.axis_name is None and size % parts == 0 and cuts(devices.count, size // parts, group):
+    return
+  apart = f" (nor are the {group} answers of a prompt)" if group > 1 else ""
+  raise ConfigError(
+    f"{what} = {size} is not divisible by {devices.count} devices x {parts} micro-batches{apart}"
+  )

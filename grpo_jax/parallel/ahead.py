@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import SingleDeviceSharding
 
 from grpo_jax.config import ConfigError, Parallel
 from grpo_jax.parallel.devices import Devices
 from grpo_jax.parallel.mesh import MeshDevices, make_mesh
-from grpo_jax.parallel.rules import ROWS
+from grpo_jax.parallel.rules import rows_sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,14 +113,14 @@ def _like(devices: MeshDevices | AbsentDevices, tree: Any, parted: bool) -> Any:
   """The tree as the compiled function takes it: split by prompts, or as a state is."""
   if isinstance(devices, MeshDevices) and not parted:
     return devices.like(tree)
-  sharding: Any = None  # pmap has its own
-  if isinstance(devices, MeshDevices):
-    sharding = NamedSharding(devices.mesh, PartitionSpec(ROWS))
-  elif devices.axis_name is None:
-    sharding = SingleDeviceSharding(devices.absent[0])
 
   def one(leaf: Any) -> jax.ShapeDtypeStruct:
     shape = leaf.shape
+    sharding: Any = None  # pmap has its own
+    if isinstance(devices, MeshDevices):
+      sharding = rows_sharding(devices.mesh, len(leaf))
+    elif devices.axis_name is None:
+      sharding = SingleDeviceSharding(devices.absent[0])
     if devices.axis_name is not None:
       own = (shape[0] // devices.count, *shape[1:]) if parted else shape
       shape = (devices.count, *own)

@@ -12,7 +12,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from grpo_jax.config import Parallel
 from grpo_jax.model import Network, Placement
 from grpo_jax.parallel.programs import Programs
-from grpo_jax.parallel.rules import AXES, GATHERED, ROWS, RULES, SERVED, shardings, spec
+from grpo_jax.parallel.rules import (
+  AXES,
+  GATHERED,
+  ROWS,
+  RULES,
+  SERVED,
+  cuts,
+  row_parts,
+  rows_sharding,
+  shardings,
+  spec,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +39,16 @@ class MeshPlacement(Placement):
   def rows(self, tree: Any, axis: int = 0, heads: int | None = None) -> Any:
     def one(leaf: Any) -> jax.Array:
       parts: list[Any] = [None] * leaf.ndim
-      parts[axis] = ROWS
+      parts[axis] = ROWS if leaf.shape[axis] % row_parts(self.mesh) == 0 else None
       if heads is not None and leaf.shape[heads] % self.parts == 0:
         parts[heads] = "tensor"
       sharding = NamedSharding(self.mesh, PartitionSpec(*parts))
       return jax.lax.with_sharding_constraint(leaf, sharding)
 
     return jax.tree.map(one, tree)
+
+  def cuts(self, prompts: int, group: int) -> int:
+    return cuts(row_parts(self.mesh), prompts, group) or 1
 
   def gathered(self, params: Any) -> Any:
     # Derived, the gradient would be whole on every device before each takes its part. That of the
@@ -64,8 +78,8 @@ class MeshDevices(Programs):
 
   @property
   def count(self) -> int:
-    """Parts that prompts are split into."""
-    return self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+    """Parts that prompts are split into, or their groups where there are fewer prompts."""
+    return row_parts(self.mesh)
 
   def network(self, network: Network) -> Network:
     """The network that places its arrays, whose chunks are of all devices together.
@@ -116,9 +130,8 @@ class MeshDevices(Programs):
     return tree
 
   def split(self, tree: Any) -> Any:
-    """[P, ...], split by prompts."""
-    sharding = NamedSharding(self.mesh, PartitionSpec(ROWS))
-    return jax.tree.map(functools.partial(_put, sharding=sharding), tree)
+    """[P, ...], split by prompts; whole where there are fewer of them than devices."""
+    return jax.tree.map(lambda leaf: _put(leaf, rows_sharding(self.mesh, len(leaf))), tree)
 
   def join(self, tree: Any) -> Any:
     """What the compiled functions give, which is whole."""

@@ -78,6 +78,27 @@ def _name(path: tuple) -> str:
   return keys[-1] if keys else ""
 
 
+def row_parts(mesh: Mesh | AbstractMesh) -> int:
+  """Parts that prompts are split into."""
+  return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def rows_sharding(mesh: Mesh, rows: int) -> NamedSharding:
+  """Of arrays [rows, ...]: split, or whole where the devices do not divide their number."""
+  split = rows % row_parts(mesh) == 0
+  return NamedSharding(mesh, PartitionSpec(ROWS) if split else PartitionSpec())
+
+
+def cuts(parts: int, prompts: int, group: int) -> int:
+  """Parts that each of `prompts` groups is cut into, so that `parts` devices have equal work.
+
+  1 where prompts alone suffice; 0 where neither they nor their answers can be split evenly.
+  """
+  if prompts % parts == 0:
+    return 1
+  return parts // prompts if parts % prompts == 0 and group % (parts // prompts) == 0 else 0
+
+
 def table(config: Parallel, params: Any) -> str:
   """Each parameter with its shape, how it is split, and its share of float32 memory a device.
 

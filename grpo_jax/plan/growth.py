@@ -100,10 +100,10 @@ def _why(before: Point, after: Point) -> str:
   share = before.size / after.size
   slowest = max(new, key=lambda name: new[name].seconds - share * old[name].seconds)
   said = _REASONS[new[slowest].bound].format(phase=slowest)
-  prompts = min(stage.work.P for stage in after.plan.stages.values())
-  if after.plan.split.rows < prompts:
+  answers = min(stage.work.P * stage.work.G for stage in after.plan.stages.values())
+  if after.plan.split.rows < answers:
     return said
-  return f"{said}; {prompts} prompts are on {after.plan.split.rows} parts, and only tensor can grow"
+  return f"{said}; {answers} answers are on as many parts, and only tensor can grow"
 
 
 def _phases(plan: Plan) -> dict[str, Phase]:

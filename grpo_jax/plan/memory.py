@@ -13,12 +13,11 @@ from grpo_jax.plan.rooms import (
   headed,
   kept,
   layer_weights,
-  part_rows,
   served,
   tables,
   working,
 )
-from grpo_jax.plan.split import Split
+from grpo_jax.plan.split import Split, share
 from grpo_jax.plan.work import Work
 
 # A process on a CPU, measured with models of a few thousand parameters: Python, JAX and tokenizers;
@@ -100,8 +99,8 @@ def rollout_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
   A copy of the weights laid out for decoding, whole over fsdp; keys and values of prompts and
   answers, which a compaction halves layer by layer; logits of all answers.
   """
-  rows = -(-work.P // split.rows)
-  answers = rows * work.G
+  work = share(work, split)
+  rows, answers = work.P, work.P * work.G
   token = 2 * a.layers * kv_heads(a, split) * a.head_size * how.size
   return {
     "decode copy of weights": served(a, how, split),
@@ -117,7 +116,8 @@ def rollout_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
 
 def look_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
   """A forward pass over one part of the batch at a time."""
-  rows = part_rows(work, split)
+  work = share(work, split, work.parts)
+  rows = work.P
   sent = work.reference_bytes * parameters(a) / split.weights
   return ({"reference, sent over": sent} if work.on_host else {}) | {
     "layers' weights": layer_weights(a, how, split),
@@ -130,7 +130,8 @@ def look_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
 
 def update_parts(a: Architecture, work: Work, how: How, split: Split) -> Parts:
   """One micro-batch forward and backward, and the gradients that they add up to."""
-  rows, one = part_rows(work, split), _trained(a, work, split)
+  work, one = share(work, split, work.parts), _trained(a, work, split)
+  rows = work.P
   decoders = 1 + (work.critic == "separate")
   copies = 1 if work.micro_batches == 1 else 2
   tokens = rows * work.tokens

@@ -12,7 +12,7 @@ from grpo_jax.config import Architecture
 from grpo_jax.plan import flops
 from grpo_jax.plan.count import embedding_parameters, layer_products, parameters
 from grpo_jax.plan.hardware import Topology
-from grpo_jax.plan.split import Split
+from grpo_jax.plan.split import Split, share
 from grpo_jax.plan.work import Work
 
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -80,17 +80,18 @@ def phases(
   """Every phase of a step, in its order."""
   device = topology.device
   rate = device.flops_float32 if how.dtype == "float32" else device.flops
-  rows = -(-work.P // split.rows)  # of the busiest device
-  share = rows / work.P / split.tensor
-  own = dataclasses.replace(work, P=rows)
   found = {}
   for name, operations in flops.phases(a, work, remat=how.remat).items():
+    parts = 1 if name in ("prefill", "decode") else work.parts
+    own = share(work, split, parts)  # of the busiest device
+    own = dataclasses.replace(own, P=own.P * parts)
+    mine = flops.phases(a, own, remat=how.remat)[name] / split.tensor
     gathered, summed, times = _between(name, a, own, how, split)
     reached = device.narrow if name == "decode" else device.reached[0]
     found[name] = Phase(
       name,
       flops=operations,
-      compute=operations * share / (rate * reached),
+      compute=mine / (rate * reached),
       memory=_read(name, a, own, how, split) / (device.bandwidth * device.reached[1]),
       gather=gathered / topology.link,
       sums=summed / topology.link + times * _LATENCY,

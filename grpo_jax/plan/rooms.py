@@ -84,8 +84,3 @@ def tables(a: Architecture, how: How, split: Split) -> float:
   if split.fsdp > 1:
     copies += 4.0 * one * (1 if a.tied_embeddings else 2)
   return copies
-
-
-def part_rows(work: Work, split: Split) -> int:
-  """Rows of a device in one micro-batch."""
-  return -(-work.P // (split.rows * work.parts))

@@ -3,6 +3,7 @@
 import dataclasses
 
 from grpo_jax.config import ConfigError, Parallel
+from grpo_jax.parallel.rules import cuts
 from grpo_jax.plan.work import Work
 
 
@@ -12,11 +13,13 @@ class Split:
 
   rows: parts that prompts are split into. fsdp, tensor: parts that weights are split into; those
   of a layer that is computed are gathered over fsdp. copies: devices that hold the same weights.
+  cuts: whether groups are split too, where there are fewer prompts than rows.
   """
 
   rows: int = 1
   fsdp: int = 1
   tensor: int = 1
+  cuts: bool = False
 
   @property
   def weights(self) -> int:
@@ -44,7 +47,20 @@ def make_split(parallel: Parallel, devices: int) -> Split:
   if parallel.mode == "pmap":
     return Split(rows=devices)
   data, fsdp, tensor = parallel.axes(devices)
-  return Split(rows=data * fsdp, fsdp=fsdp, tensor=tensor)
+  return Split(rows=data * fsdp, fsdp=fsdp, tensor=tensor, cuts=True)
+
+
+def share(work: Work, split: Split, parts: int = 1) -> Work:
+  """What the busiest device has of one of `parts` parts of a step: P prompts, G answers to each.
+
+  Where there are fewer prompts in a part than devices, a device has one prompt and some of its
+  answers, as in `parallel.rules.cuts`.
+  """
+  prompts = -(-work.P // parts)
+  if prompts >= split.rows or not split.cuts or not work.G:
+    return dataclasses.replace(work, P=-(-prompts // split.rows))
+  G = -(-work.G * prompts // split.rows)
+  return dataclasses.replace(work, P=1, G=G, headed=work.headed * G // work.G)
 
 
 def check_rows(work: Work, split: Split, stage: str) -> None:
@@ -53,7 +69,8 @@ def check_rows(work: Work, split: Split, stage: str) -> None:
   Raises:
     ConfigError: names the sizes.
   """
-  if work.P % (split.rows * work.parts):
+  group = work.G if work.decoded and split.cuts else 1
+  if work.P % work.parts or not cuts(split.rows, work.P // work.parts, group):
     raise ConfigError(
       f"stage {stage}: {work.P} prompts or rows are not divisible by {split.rows} parts over"
       f" devices x {work.minibatches} minibatches x {work.micro_batches} micro-batches"

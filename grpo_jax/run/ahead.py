@@ -41,7 +41,8 @@ def compile_stage(
   stage = experiment.stages[name]
   over = absent_devices(experiment.parallel, devices)
   size, what = stage.batch
-  check_divisible(over, size, stage.optimizer.micro_batches, f"config.stages.{name}.{what}")
+  parts, what = stage.optimizer.micro_batches, f"config.stages.{name}.{what}"
+  check_divisible(over, size, parts, what, group=stage.group)
   network = over.network(Network.from_config(architecture, experiment.model))
   index = list(experiment.stages).index(name)
   # Which tokens stop an answer is a constant of the program, and no task is asked.

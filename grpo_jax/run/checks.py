@@ -53,7 +53,8 @@ def check_batches(experiment: Experiment, devices: AnyDevices) -> None:
   """
   for name, stage in experiment.stages.items():
     size, what = stage.batch
-    check_divisible(devices, size, stage.optimizer.micro_batches, f"config.stages.{name}.{what}")
+    parts, what = stage.optimizer.micro_batches, f"config.stages.{name}.{what}"
+    check_divisible(devices, size, parts, what, group=stage.group)
 
 
 def check_stages(experiment: Experiment) -> None:

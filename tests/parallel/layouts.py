@@ -29,6 +29,8 @@ LAYOUTS = {
   "tensor 4": {"mode": "mesh", "tensor": 4},
   "fsdp 2 x tensor 2": {"mode": "mesh", "fsdp": 2, "tensor": 2},
   "data 2 x fsdp 2 x tensor 2": {"mode": "mesh", "data": 2, "fsdp": 2, "tensor": 2},
+  # Twice as many parts as prompts in a micro-batch: groups are cut.
+  "data 2 x fsdp 4": {"mode": "mesh", "data": 2, "fsdp": 4},
 }
 # Signal from the first step on, some of it for what a model that knows nothing does write.
 _REWARDS = """

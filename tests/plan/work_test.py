@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from grpo_jax import config
-from grpo_jax.plan.split import Split, check_rows, make_split
+from grpo_jax.plan.split import Split, check_rows, make_split, share
 from grpo_jax.plan.work import causal_pairs, stage_work
 
 
@@ -73,7 +73,7 @@ def test_splits():
   assert make_split(config.Parallel(), 8) == Split()
   assert make_split(config.Parallel(mode="pmap"), 8) == Split(rows=8)
   split = make_split(mesh, 16)
-  assert split == Split(rows=8, fsdp=4, tensor=2)
+  assert split == Split(rows=8, fsdp=4, tensor=2, cuts=True)
   assert (split.weights, split.devices, split.copies) == (8, 16, 2)
 
 
@@ -90,3 +90,16 @@ def test_prompts_that_do_not_divide_are_refused():
     check_rows(work, Split(rows=8), "grpo")
   with pytest.raises(config.ConfigError, match="2 micro-batches"):
     check_rows(dataclasses.replace(work, micro_batches=2), Split(rows=4), "grpo")
+
+
+def test_a_device_has_prompts_or_where_they_are_few_a_part_of_a_group():
+  split = Split(rows=8, cuts=True)
+  work = dataclasses.replace(stage_work(grpo(), 16), P=8, G=4)
+  assert share(work, split) == dataclasses.replace(work, P=1)
+  part = share(work, split, 4)  # two prompts at a time on eight devices
+  assert (part.P, part.G, part.headed) == (1, 1, work.headed // 4)
+  check_rows(dataclasses.replace(work, micro_batches=4), split, "rl")
+  with pytest.raises(config.ConfigError, match="stage rl: 8 prompts"):
+    check_rows(dataclasses.replace(work, micro_batches=8), split, "rl")
+  with pytest.raises(config.ConfigError, match="stage rl: 8 prompts"):
+    check_rows(dataclasses.replace(work, micro_batches=4), Split(rows=8), "rl")
