@@ -41,6 +41,9 @@ _INDEX = flags.DEFINE_integer("process_index", None, "Which one this is, from 0.
 _HEARTBEAT = flags.DEFINE_integer(
   "heartbeat_timeout_s", 60, "Seconds after which a silent process counts as lost.", lower_bound=4
 )
+_FAULT = flags.DEFINE_string(
+  "inject_fault", "", "SIGNAL:PLACE@N[+SECONDS]: a drill, as in sigkill:reward@3; then resume."
+)
 flags.mark_flag_as_required("config")
 
 
@@ -53,7 +56,7 @@ def main(_: list[str]) -> None:
   else:
     processes = (_ADDRESS.value, _COUNT.value, _INDEX.value)
     launch.distribute(_DISTRIBUTED.value, *processes, _HEARTBEAT.value)
-    several = (_POPULATION.value, _VARY.value)
+    several = (_POPULATION.value, _VARY.value, _FAULT.value)
     launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value, *several)
 
 

@@ -4,16 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from grpo_jax.config import Evaluation
-from grpo_jax.model import Network
-from grpo_jax.parallel import AnyDevices
 from grpo_jax.rewards import LearnedReward, is_learned, score
 from grpo_jax.rollout import make_rollout
 from grpo_jax.run.batches import own_texts, prompt_batch
 from grpo_jax.run.keys import prompt_keys, seeded
+from grpo_jax.run.stage import Setting
 from grpo_jax.tasks import Example
 from grpo_jax.types import Params
-from grpo_jax.weights.tokenizer import Tokenizer
 
 # What every policy is told of, beside config.scores.
 EVALUATED = tuple(
@@ -23,13 +20,7 @@ EVALUATED = tuple(
 Evaluate = Callable[[Params, Mapping[str, LearnedReward]], dict[str, float]]
 
 
-def make_evaluate(
-  config: Evaluation,
-  network: Network,
-  tokenizer: Tokenizer,
-  examples: Sequence[Example],
-  devices: AnyDevices,
-) -> Evaluate:
+def make_evaluate(setting: Setting, examples: Sequence[Example]) -> Evaluate:
   """Builds (params, models) -> eval/accuracy, the share of examples whose greedy answer scores 1.
 
   Also eval/NAME, the mean of each of config.scores over the answers that it can score, those of
@@ -40,6 +31,8 @@ def make_evaluate(
   Raises, when it is called:
     RuntimeError: the reward could score none of the answers.
   """
+  config, devices = setting.experiment.evaluation, setting.devices
+  network, tokenizer = setting.network, setting.tokenizer
   room = network.architecture.context_length - config.max_tokens
   rollout = make_rollout(
     network,
@@ -63,6 +56,7 @@ def make_evaluate(
     found: list[tuple[np.ndarray, np.ndarray]] = []
     learned: dict[str, list[float]] = {name: [] for name in models}
     for part, prompts in zip(parts, batches, strict=True):
+      setting.pause("evaluation")
       answers = devices.join(greedy(params, devices.split(prompts), devices.split(keys)))
       for name, model in models.items():
         learned[name] += model(answers)[: len(part), 0].tolist()

@@ -76,6 +76,7 @@ def make_policy_runner(
     answers, rows = gather(policy(state), step)
     used = answers.rows(rows)
     looks = look(state, used)
+    setting.pause("update")
     batch = make_batch(state.params, used, looks)
     state, metrics = learn(state, batch)
     # The device works on: what is read from it comes last.

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import runpy
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -38,10 +39,11 @@ def train(
   stages: Sequence[str] = (),
   population: int | None = None,
   vary: str = "",
+  fault: str = "",
 ) -> None:
   """Runs or resumes the experiment in `workdir`, or a population of it.
 
-  `profile` and `stages` as in `run.loop.run`; `population` and `vary` set the fields of
+  `profile`, `stages` and `fault` as in `run.loop.run`; `population` and `vary` set the fields of
   `experiment.population`.
   """
   if not workdir:
@@ -50,22 +52,25 @@ def train(
   from grpo_jax.run.loop import run
   from grpo_jax.run.members import set_population
   from grpo_jax.run.population import run_population
+  from grpo_jax.run.stopping import StopError
 
   def start() -> None:
     set_population(experiment, population, vary)
     if experiment.population.size > 1:
       _one_device_a_core()
     if experiment.population.size == 1:
-      run(experiment, str(workdir), say=_say, profile=profile, stages=stages)
-    elif profile:
-      raise ConfigError("--profile is of a run by itself: not of a population")
+      run(experiment, str(workdir), say=_say, profile=profile, stages=stages, fault=fault)
+    elif profile or fault:
+      raise ConfigError("--profile and --inject_fault are of a run by itself: not of a population")
     else:
       run_population(experiment, str(workdir), say=_say, stages=stages)
 
   try:
     _in_one_line(start)
+  except StopError as stopped:
+    _leave(f"{stopped}, and saved; resume with: {_command()}", 128 + stopped.number)
   except KeyboardInterrupt:
-    _stop(f"stopped; the same command resumes {workdir} from its newest checkpoint", code=130)
+    _leave(f"stopped; from its newest checkpoint resume with: {_command()}", 130)
 
 
 def distribute(
@@ -254,6 +259,16 @@ def _say(line: str) -> None:
   print(line, flush=True)
 
 
-def _stop(line: str, code: int = 2) -> NoReturn:
-  print(f"error: {line}", file=sys.stderr, flush=True)
+def _command() -> str:
+  """What was typed to start this program, without a drill."""
+  typed = [word for word in sys.orig_argv[1:] if not re.match("--?inject_fault=", word)]
+  return shlex.join([os.path.basename(sys.orig_argv[0]), *typed])
+
+
+def _stop(line: str) -> NoReturn:
+  _leave(f"error: {line}", 2)
+
+
+def _leave(line: str, code: int) -> NoReturn:
+  print(line, file=sys.stderr, flush=True)
   raise SystemExit(code)

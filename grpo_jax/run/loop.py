@@ -1,5 +1,6 @@
 """A run: what is checked first, the stages, and how it ends."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -10,7 +11,7 @@ from typing import Any
 from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
-from grpo_jax.run import console
+from grpo_jax.run import console, stopping
 from grpo_jax.run.checks import (
   check_batches,
   check_chosen,
@@ -19,6 +20,7 @@ from grpo_jax.run.checks import (
   check_stages,
 )
 from grpo_jax.run.corpus import check_texts
+from grpo_jax.run.drill import parse, with_drill
 from grpo_jax.run.evaluate import make_evaluate
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import Policy, load_policy
@@ -27,17 +29,19 @@ from grpo_jax.run.record import claim
 from grpo_jax.run.stage import Setting
 from grpo_jax.run.stages import Stages
 from grpo_jax.run.stop import best_at
+from grpo_jax.run.stopping import Asked
 
 
 @dataclasses.dataclass(frozen=True)
 class Shared:
   """What members of a population share: devices of each, and the policy that all begin with.
 
-  policy: None where each draws its own from its seed.
+  policy: None where each draws its own from its seed. asked: as of `stopping.watching`.
   """
 
   devices: AnyDevices
   policy: Policy | None
+  asked: Asked
 
 
 def run(
@@ -48,6 +52,7 @@ def run(
   profile: str = "",
   stages: Sequence[str] = (),
   shared: Shared | None = None,
+  fault: str = "",
 ) -> dict[str, float]:
   """Runs what is left of an experiment in `workdir`; the same call resumes it.
 
@@ -58,8 +63,10 @@ def run(
     profile: "START:STOP", the steps to write a profiler trace of; empty for none.
     stages: names of those to run, in the experiment's order; empty for all.
     shared: what a member of a population has with the others; a run by itself has None.
+    fault: SIGNAL:PLACE@N of a drill, see `drill.parse`; empty for none.
 
-  Of several processes all call it alike; the first says and writes what there is.
+  Of several processes all call it alike; the first says and writes what there is. SIGTERM and
+  SIGINT end it after what is in work, with its state saved.
 
   Returns:
     accuracy/before and accuracy/after, of the first policy and of the last; empty where none has
@@ -68,6 +75,7 @@ def run(
   Raises:
     ConfigError: one line on what cannot be run, before anything is compiled.
     RuntimeError: nothing can be learned: no answer can be scored, or gradients are not finite.
+    StopError: a signal has asked it to stop.
   """
   say = say if processes.index() == 0 else _unheard
   with processes.together():
@@ -79,13 +87,16 @@ def run(
       )
     check_chosen(experiment, stages)
     trace = Profile(profile, experiment, workdir)
+    if fault:
+      parse(fault)
     # What is cheap to refuse comes first: data and rewards before the model.
     task = tasks.build(experiment.task)
     examples = task.held_out(experiment.evaluation.problems)
     check_rewards(experiment)
     check_texts(experiment)
     check_stages(experiment)
-  with claim(workdir, experiment), parting.guard():
+  watch = contextlib.nullcontext(shared.asked) if shared else stopping.watching()
+  with claim(workdir, experiment), parting.guard(), watch as asked:
     freeze(experiment)
     with processes.together():
       policy = (shared and shared.policy) or load_policy(experiment)
@@ -93,9 +104,12 @@ def run(
     devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
-    setting = Setting(experiment, 0, network, policy.tokenizer, task, devices, workdir)
-    evaluate = make_evaluate(experiment.evaluation, network, policy.tokenizer, examples, devices)
-    course = Stages(setting, evaluate, say, trace)
+    # Several processes, and members of a population, can leave together after a step only.
+    alone = shared is None and processes.count() == 1
+    pause = with_drill(fault, stopping.pause(asked) if alone else stopping.no_pause)
+    setting = Setting(experiment, 0, network, policy.tokenizer, task, devices, workdir, pause=pause)
+    evaluate = make_evaluate(setting, examples)
+    course = Stages(setting, evaluate, say, trace, asked)
     try:
       with parting.guard():  # before files are closed, for which all wait
         course.run(policy.params, stages or list(experiment.stages))

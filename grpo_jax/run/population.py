@@ -13,10 +13,12 @@ import jax
 from grpo_jax.config import ConfigError, Experiment
 from grpo_jax.parallel import Meeting, Member, make_devices, processes
 from grpo_jax.parallel.members import StoppedError
+from grpo_jax.run import stopping
 from grpo_jax.run.loop import Shared, run
 from grpo_jax.run.members import Result, make_members, table, varied_fields, write_results
 from grpo_jax.run.policy import Policy, load_policy
 from grpo_jax.run.record import claim
+from grpo_jax.run.stopping import Asked, StopError
 
 # A file of this name in a member's folder ends it after its step: a sweep prunes so.
 END = "END"
@@ -41,20 +43,24 @@ def run_population(
   Raises:
     ConfigError: one line on what cannot be run, before anything is compiled.
     RuntimeError: all members have failed.
+    StopError: a signal has asked it to stop; the state of every member is saved.
   """
   own = make_members(experiment)
   if experiment.parallel.mode == "pmap" or processes.count() > 1:
     raise ConfigError(
       f"config.population.size={len(own)} is of parallel.mode='single' or 'mesh' and one process"
     )
-  with claim(workdir, experiment):
+  with claim(workdir, experiment), stopping.watching() as asked:
     policy = load_policy(experiment) if experiment.model.weights else None
     voice = _Voice(say, len(own))
     crews = [
-      _Crew(own, numbers, workdir, voice, stages, policy, _meeting(experiment, device, numbers))
+      _Crew(
+        own, numbers, workdir, voice, stages, policy, _meeting(experiment, device, numbers), asked
+      )
       for device, numbers in _shares(experiment)
     ]
     _run_all(crews)
+    stopping.check(asked)
   results = [crew.results[number] for crew in crews for number in crew.numbers]
   write_results(workdir, own, results)
   for line in table(experiment.population, own, results):
@@ -145,12 +151,13 @@ class _Crew:
     stages: Sequence[str],
     policy: Policy | None,
     meeting: Meeting,
+    asked: Asked,
   ):
     self.numbers, self.meeting = numbers, meeting
     self.error: BaseException | None = None
     self.results = {number: Result() for number in numbers}
     self._own, self._workdir, self._voice = own, workdir, voice
-    self._stages, self._policy = stages, policy
+    self._stages, self._policy, self._asked = stages, policy, asked
 
   def threads(self) -> list[threading.Thread]:
     """Not yet started."""
@@ -175,7 +182,7 @@ class _Crew:
         os.makedirs(folder, exist_ok=True)
         log = stack.enter_context(open(os.path.join(folder, "log.txt"), "a", encoding="utf-8"))
         result.figures = self._run(number, folder, log)
-      except StoppedError:
+      except (StoppedError, StopError):
         result.reason = _STOPPED
       except Exception as error:
         result.reason = " ".join(str(error).split()) or type(error).__name__
@@ -190,7 +197,7 @@ class _Crew:
         raise RuntimeError("told to end")
       self._voice.heard(number, line)
 
-    shared = Shared(self.meeting.member(index), self._policy)
+    shared = Shared(self.meeting.member(index), self._policy, self._asked)
     try:
       return run(self._own[number], folder, say=say, stages=self._stages, shared=shared)
     except Exception:

@@ -67,6 +67,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
   models = {name: make_learned_reward(setting, name) for name in stage.rewards if is_learned(name)}
 
   def sample(params: Params, step: int, examples: list[Example], first: int) -> Answers:
+    setting.pause("rollout")
     times = [time.monotonic()]
     rows = slice(first, first + sizes.prompts)
     # All rounds have one S, so that their answers can be put together.
@@ -75,6 +76,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
     keys = prompt_keys(setting.experiment.seed, setting.index, step, len(examples))[rows]
     answered = compiled(params, devices.split(prompts), devices.split(keys))
     result = jax.device_get(devices.join(answered))
+    setting.pause("reward")
     times.append(time.monotonic())
     texts = own_texts(setting.tokenizer, result.tokens, result.mask)
     asked = examples[rows]

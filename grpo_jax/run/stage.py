@@ -8,6 +8,7 @@ from grpo_jax.config import Experiment, Stage
 from grpo_jax.model import Network, adapted
 from grpo_jax.parallel import AnyDevices
 from grpo_jax.rewards import LearnedReward
+from grpo_jax.run.stopping import no_pause
 from grpo_jax.tasks import Task
 from grpo_jax.types import Params, TrainState
 from grpo_jax.weights.tokenizer import Tokenizer
@@ -19,6 +20,8 @@ class Setting:
 
   index: its place among the stages. task: what it asks. workdir: the run folder, where a stage
   leaves files for others. models: reward models that are at hand, by the names of their rewards.
+  pause: called with the name of a place, as `drill.PLACES` has them, where a step can be given up;
+  raises where the run is asked to stop.
   """
 
   experiment: Experiment
@@ -29,6 +32,7 @@ class Setting:
   devices: AnyDevices
   workdir: str = ""
   models: Mapping[str, LearnedReward] = dataclasses.field(default_factory=dict)
+  pause: Callable[[str], None] = no_pause
 
   @property
   def name(self) -> str:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import math
-import time
 from collections.abc import Callable, Sequence
 
 import jax
@@ -12,14 +10,15 @@ from grpo_jax import tasks
 from grpo_jax.config import GRPO, ConfigError, Experiment, Stage
 from grpo_jax.parallel import Member, processes
 from grpo_jax.run.checkpoint import Checkpointer
+from grpo_jax.run.course import Course, Desk, over
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.follower import Follower
 from grpo_jax.run.kinds import make_runner
 from grpo_jax.run.learned import held_out_scores, make_learned_reward
 from grpo_jax.run.notices import notices
 from grpo_jax.run.profile import Profile
-from grpo_jax.run.stage import Runner, Setting, Told
-from grpo_jax.run.stop import is_best, is_over
+from grpo_jax.run.stage import Runner, Setting
+from grpo_jax.run.stopping import Asked, never
 from grpo_jax.run.switch import kept_moments, reference_of
 from grpo_jax.run.teller import Teller
 from grpo_jax.run.trained import merged_policy
@@ -31,7 +30,12 @@ class Stages:
   """A run's place among its stages, and its files."""
 
   def __init__(
-    self, setting: Setting, evaluate: Evaluate, say: Callable[[str], None], trace: Profile
+    self,
+    setting: Setting,
+    evaluate: Evaluate,
+    say: Callable[[str], None],
+    trace: Profile,
+    asked: Asked = never,
   ):
     self.setting, self.say, self.trace = setting, say, trace
     self.config, workdir = setting.experiment, setting.workdir
@@ -44,7 +48,8 @@ class Stages:
     stage, step = position(self.config, self.done)
     make = Follower if processes.index() else Writer
     self.writer = make(workdir, names, names[stage] if self.done else None, step)
-    self.teller = Teller(self.config.stages, self.writer, evaluate, say)
+    teller = Teller(self.config.stages, self.writer, evaluate, say)
+    self.desk = Desk(self.checkpoints, self.writer, teller, say, trace, asked)
     self.last: TrainState | None = None  # the state that the stage before ended with
 
   def run(self, params: Params, chosen: Sequence[str]) -> None:
@@ -64,7 +69,7 @@ class Stages:
   def _check_place(self, name: str, step: int, chosen: Sequence[str]) -> None:
     """Refuses to leave a stage that is not at its end, and to go back to an earlier one."""
     names, asked = list(self.config.stages), f"--stages={','.join(chosen)}"
-    if name not in chosen and not self._over(name, step):
+    if name not in chosen and not over(self.config, name, step, self.writer):
       raise ConfigError(
         f"{asked}: stage {name!r} is at step {step} of {self.config.stages[name].steps}: name it"
         " too, or another --workdir"
@@ -87,29 +92,15 @@ class Stages:
     if stage.lora.rank and self._is_base_lost(index):
       params = self.checkpoints.pinned("base", name, params)
     state = devices.replicate(self._state(setting, runner, stage, params, number + step))
+
+    def save_best(state: TrainState) -> None:
+      self.checkpoints.save_best(name, self._trained(runner, stage, state))
+
+    course = Course(self.desk, setting, runner, state, step, save_best)
+    del state  # its memory is the course's to give
     if self.done == step == 0 and self.last is None:  # the first that runs
-      self.teller.evaluated(name, 0, runner, state, models)
-    started, first = time.monotonic(), step
-    waiting: list[tuple[int, Told]] = []
-    while not self._over(name, step):
-      now = step + runner.stride
-      self.trace.before(number + step, number + now)
-      state, told = runner.advance(state, step)
-      waiting.append((step, told))
-      if self.trace.after(number + now, state):
-        self.say(f"profile of steps up to {number + now} in {self.trace.folder}")
-      due, kept = self._due(stage, now)
-      # Programs of many steps are read while the next one runs.
-      while len(waiting) > (runner.stride > 1 and not kept):
-        spent = (time.monotonic() - started) / (now - first)
-        self.teller.tell(name, stage.steps, *waiting.pop(0), spent)
-      accuracy = self.teller.evaluated(name, now, runner, state, models) if due else None
-      if due and stage.stop.patience and is_best(stage.stop, self._watched(name)):
-        self.checkpoints.save_best(name, self._trained(runner, stage, state))
-      if kept:
-        changing = dataclasses.replace(state, frozen=None)
-        self.checkpoints.save(number + now, devices.first(changing), accuracy)
-      step = now
+      course.evaluate()
+    state, step = course.run(), course.step
     if step < stage.steps:
       self.say(f"{name}: ends after step {step} of {stage.steps}, as its stop rule says")
     self.last = devices.first(state)
@@ -133,30 +124,6 @@ class Stages:
     """What the stage is about as it stands, without adapters."""
     trained = self.setting.devices.first(runner.trained(state))
     return merged_policy(trained) if stage.lora.rank else trained
-
-  def _over(self, name: str, step: int) -> bool:
-    """Whether a stage ends after `step` steps."""
-    stage = self.config.stages[name]
-    if step >= stage.steps or not (stage.stop.held or stage.stop.patience):
-      return step >= stage.steps
-    # Only after an evaluation: a resumed run must end where the first would have.
-    due, _ = self._due(stage, step)
-    return due and step > 0 and is_over(stage.stop, self._watched(name))
-
-  def _watched(self, name: str) -> list[float]:
-    """The figure that a stage's stop rule looks at, of each evaluation of its own steps.
-
-    What was not finite is written as null, and is NaN here: an evaluation like others.
-    """
-    figure = self.config.stages[name].stop.figure
-    lines = (line for line in self.writer.metrics(name) if figure in line and line["step"])
-    return [math.nan if line[figure] is None else line[figure] for line in lines]
-
-  def _due(self, stage: Stage, now: int) -> tuple[bool, bool]:
-    """Whether a state after `now` steps of a stage is to be evaluated, and whether to be saved."""
-    every = self.config.evaluation.every
-    due = now == stage.steps or (every > 0 and now % every == 0)
-    return due, due or now % self.config.checkpoint.every == 0
 
   def _runner(self, setting: Setting, name: str, stage: Stage, params: Params) -> Runner:
     """The stage's runner, with the reference that its KL needs."""

@@ -68,7 +68,7 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
 
   monkeypatch.setattr(loop, "run", interrupted)
   assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), str(tmp_path))) == 130
-  assert "the same command resumes" in capsys.readouterr().err
+  assert "from its newest checkpoint resume with: " in capsys.readouterr().err
 
 
 def test_describe_prints_each_field_as_its_flag(capsys):

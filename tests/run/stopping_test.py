@@ -1,0 +1,100 @@
+"""A run that is asked to stop: where, how, and that it goes on as if it had not been."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from grpo_jax.config import ConfigError
+from grpo_jax.run import loop, stopping
+from grpo_jax.run.drill import Drill, parse, with_drill
+from grpo_jax.run.stopping import StopError, watching
+from tests.run import stages_test
+
+
+def _checkpoints(workdir):
+  return sorted(int(name) for name in os.listdir(workdir / "checkpoints") if name.isdigit())
+
+
+def test_a_first_signal_is_noted_and_a_second_does_what_it_did_before(capfd):
+  before = signal.getsignal(signal.SIGINT)
+  with watching() as asked:
+    assert asked() == 0
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert asked() == signal.SIGTERM
+    assert "SIGTERM: what is in work ends and is saved" in capfd.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+      signal.raise_signal(signal.SIGINT)
+    assert asked() == signal.SIGTERM
+  assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_outside_the_main_thread_nothing_is_noted():
+  found = []
+
+  def other():
+    with watching() as asked:
+      found.append(asked)
+
+  thread = threading.Thread(target=other)
+  thread.start()
+  thread.join()
+  assert found == [stopping.never]
+
+
+def _run(workdir, fault=""):
+  whole = stages_test.experiment({"sft": stages_test._sft(), "rl": stages_test._grpo()}, every=2)
+  loop.run(whole, str(workdir), say=lambda _: None, fault=fault)
+
+
+def _figures(workdir):
+  """Of all steps and evaluations, but for what depends on the clock or the machine."""
+  return [
+    {name: value for name, value in line.items() if not name.startswith(("time/", "memory/"))}
+    for line in stages_test.lines(workdir)
+  ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("whole")
+  _run(workdir)
+  return _figures(workdir)
+
+
+@pytest.mark.parametrize(
+  ("fault", "saved"),
+  [
+    # Stages of three steps, evaluated after two and three; 1 is the evaluation before all.
+    ("sigterm:evaluation@1", None),
+    ("sigterm:evaluation@2", 2),
+    ("sigterm:save@2", 3),
+    ("sigint:rollout@1", 3),
+    ("sigterm:rollout@2", 4),
+    ("sigterm:reward@3", 5),
+    ("sigterm:update@3", 5),
+    ("sigterm:evaluation@5", 6),
+  ],
+)
+def test_what_is_given_up_is_done_again(tmp_path, whole, fault, saved):
+  """State and figures up to the step before are there, and the run ends as if nothing had been."""
+  with pytest.raises(StopError, match="stopped by SIG"):
+    _run(tmp_path, fault)
+  assert (_checkpoints(tmp_path) or [None])[-1] == saved
+  steps = stages_test.places(tmp_path)
+  assert len(steps) == (saved or 0)
+  _run(tmp_path)
+  assert _figures(tmp_path) == whole
+
+
+def test_a_drill_is_read_or_refused_in_a_line():
+  assert parse("sigkill:reward@3") == Drill(signal.SIGKILL, "reward", 3, 0.0)
+  assert parse("sigterm:save@1+0.5").delay == 0.5
+  for fault in ("sigkill", "sigstop:reward@3", "sigterm:nowhere@1", "sigterm:save@0", "a:b@1"):
+    with pytest.raises(ConfigError, match="expected SIGNAL:PLACE@N"):
+      parse(fault)
+
+
+def test_without_a_drill_a_pause_is_as_it_was():
+  assert with_drill("", stopping.no_pause) is stopping.no_pause
