@@ -1,4 +1,4 @@
-"""Checkpoints: Orbax, asynchronous; the newest few and the best by held-out score are kept."""
+"""Checkpoints: Orbax, asynchronous, sealed; the newest few and the best by held-out score stay."""
 
 import bisect
 import dataclasses
@@ -18,8 +18,10 @@ from orbax.checkpoint.checkpoint_managers import (
   PreservationPolicy,
 )
 
-from grpo_jax.config import Checkpoint
+from grpo_jax.config import Checkpoint, ConfigError
 from grpo_jax.parallel import processes, storage
+from grpo_jax.run.intact import Sealer, writing
+from grpo_jax.run.params import read_params, write_params
 from grpo_jax.types import Params, TrainState
 
 # Orbax numbers its operations, for the whole process: members of a population take turns.
@@ -71,6 +73,7 @@ class Checkpointer:
       preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best, _LastOfEach(ends)])
     )
     self._workdir, self._alone = os.path.abspath(workdir), alone
+    self._sealer = Sealer()
     self._manager = ocp.CheckpointManager(
       os.path.join(self._workdir, "checkpoints"),
       options=options,
@@ -79,13 +82,21 @@ class Checkpointer:
 
   @_in_turn
   def save(self, number: int, state: TrainState, accuracy: float | None) -> None:
-    """Starts a save and returns; raises if the save before it failed."""
-    self._manager.check_for_errors()
-    metrics = None if accuracy is None else {"accuracy": accuracy}
-    args = ocp.args.StandardSave(storage.storable(_changing(state)))
-    self._manager.save(number, args=args, metrics=metrics, force=True)
-    if not self._alone:
+    """Starts a save and returns.
+
+    Raises:
+      RuntimeError: there is no room for it, or the save before it failed.
+    """
+    changing = storage.storable(_changing(state))
+    with writing(self._workdir, f"checkpoint {number}", changing):
       self._manager.wait_until_finished()
+      self._manager.check_for_errors()
+      self._sealer.wait()
+      metrics = None if accuracy is None else {"accuracy": accuracy}
+      self._manager.save(number, args=ocp.args.StandardSave(changing), metrics=metrics, force=True)
+      self._sealer.begin(os.path.join(self._workdir, "checkpoints", str(number)))
+      if not self._alone:
+        self._manager.wait_until_finished()
 
   def latest(self) -> int | None:
     """The number of the newest complete checkpoint."""
@@ -97,7 +108,12 @@ class Checkpointer:
 
   @_in_turn
   def restore(self, number: int, like: TrainState) -> TrainState:
-    """The state of checkpoint `number` without what is frozen; `like` has its shapes and types."""
+    """The state of checkpoint `number` without what is frozen; `like` has its shapes and types.
+
+    Raises:
+      ConfigError: it is of another model.
+    """
+    self._check_fit(number, _changing(like))
     args = ocp.args.StandardRestore(_changing(like))
     return TrainState(**self._manager.restore(number, args=args))
 
@@ -109,6 +125,20 @@ class Checkpointer:
     like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
     return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
+  def _check_fit(self, number: int, like: dict[str, Any]) -> None:
+    """Names the first arrays that are not as they should be."""
+    found, wanted = _shapes(self._manager.item_metadata(number).tree), _shapes(like)
+    names = sorted(found.keys() | wanted.keys())
+    other = [n for n in names if found.get(n) != wanted.get(n)]
+    if other:
+      said = "; ".join(
+        f"{n} is {found.get(n, 'not there')}, not {wanted.get(n, 'asked for')}" for n in other[:3]
+      )
+      raise ConfigError(
+        f"checkpoint {number} in {self._workdir} is of another model ({len(other)} arrays differ:"
+        f" {said}): nothing was changed; name another --workdir"
+      )
+
   @_in_turn
   def pinned(self, what: str, stage: str, params: Params) -> Params:
     """`params` as they were when `stage` first asked for them, in WORKDIR/what/stage.
@@ -116,10 +146,9 @@ class Checkpointer:
     A resumed run has other parameters by then, and gets those of the first time.
     """
     path = os.path.join(self._workdir, what, stage)
-    with ocp.StandardCheckpointer() as checkpointer:
-      if self.is_pinned(what, stage):
-        return checkpointer.restore(path, _target(params))
-      checkpointer.save(path, storage.storable(params))
+    if self.is_pinned(what, stage):
+      return read_params(path, params)
+    write_params(self._workdir, path, params)
     return jax.tree.map(lambda leaf: leaf.copy(), params)
 
   def is_pinned(self, what: str, stage: str) -> bool:
@@ -129,24 +158,29 @@ class Checkpointer:
   @_in_turn
   def save_best(self, stage: str, params: Params) -> None:
     """Keeps what a stage trains as it was at its best evaluation so far, in WORKDIR/best/stage."""
-    with ocp.StandardCheckpointer() as checkpointer:
-      path = os.path.join(self._workdir, "best", stage)
-      checkpointer.save(path, storage.storable(params), force=True)
+    write_params(self._workdir, os.path.join(self._workdir, "best", stage), params)
 
   @_in_turn
   def best(self, stage: str, like: Params) -> Params | None:
     """What `save_best` has kept last; None where no evaluation has given a number."""
     if not self.is_pinned("best", stage):
       return None
-    with ocp.StandardCheckpointer() as checkpointer:
-      return checkpointer.restore(os.path.join(self._workdir, "best", stage), _target(like))
+    return read_params(os.path.join(self._workdir, "best", stage), like)
 
   @_in_turn
   def close(self) -> None:
-    """Waits for the last save, and raises if it failed: no run ends well without it."""
-    self._manager.wait_until_finished()
-    self._manager.check_for_errors()
-    self._manager.close()
+    """Waits for the last save; no run ends well without it.
+
+    Raises:
+      RuntimeError: it failed.
+    """
+    try:
+      with writing(self._workdir, "the last checkpoint", None):
+        self._manager.wait_until_finished()
+        self._manager.check_for_errors()
+    finally:
+      self._sealer.end()
+      self._manager.close()
 
 
 def _changing(state: TrainState) -> dict[str, Any]:
@@ -154,6 +188,7 @@ def _changing(state: TrainState) -> dict[str, Any]:
   return {"step": state.step, "params": state.params, "opt_state": state.opt_state}
 
 
-def _target(like: Params) -> Params:
-  """As what parameters are read: with the shapes, types and places of these."""
-  return storage.readable(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+  """Of each array, by its path."""
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {jax.tree_util.keystr(path, simple=True, separator="."): x.shape for path, x in leaves}

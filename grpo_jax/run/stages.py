@@ -13,6 +13,7 @@ from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.course import Course, Desk, over
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.follower import Follower
+from grpo_jax.run.intact import set_aside
 from grpo_jax.run.kinds import make_runner
 from grpo_jax.run.learned import held_out_scores, make_learned_reward
 from grpo_jax.run.notices import notices
@@ -39,6 +40,9 @@ class Stages:
   ):
     self.setting, self.say, self.trace = setting, say, trace
     self.config, workdir = setting.experiment, setting.workdir
+    with processes.together():
+      for line in set_aside(workdir) if processes.index() == 0 else ():
+        say(line)
     ends = list(itertools.accumulate(stage.steps for stage in self.config.stages.values()))
     self.checkpoints = Checkpointer(
       workdir, self.config.checkpoint, ends, alone=not isinstance(setting.devices, Member)

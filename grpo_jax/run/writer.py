@@ -1,5 +1,6 @@
 """Figures and samples of a run: JSON lines, one flushed line at a time, and TensorBoard events."""
 
+import contextlib
 import json
 import math
 import os
@@ -24,7 +25,7 @@ class Writer:
   def __init__(
     self, workdir: str, stages: list[str], stage: str | None = None, step: int = 0
   ) -> None:
-    self._files = {}
+    self._files, self._failed = {}, False
     for name in ("metrics", "samples"):
       path = os.path.join(workdir, f"{name}.jsonl")
       _cut(path, stages, stage, step)
@@ -57,15 +58,26 @@ class Writer:
 
   def close(self) -> None:
     """Waits until all is on disk."""
-    for file in self._files.values():
-      os.fsync(file.fileno())
-      file.close()
+    # After a failure what waits to be written would fail again, and hide why.
+    with contextlib.suppress(OSError) if self._failed else contextlib.nullcontext():
+      for file in self._files.values():
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
     self._events.close()
 
   def _write(self, name: str, line: dict[str, Any]) -> None:
-    # Lone surrogates, which a model can write, are escaped in ASCII.
-    self._files[name].write(json.dumps(_plain(line), allow_nan=False) + "\n")
-    self._files[name].flush()
+    file = self._files[name]
+    try:
+      # Lone surrogates, which a model can write, are escaped in ASCII.
+      file.write(json.dumps(_plain(line), allow_nan=False) + "\n")
+      file.flush()
+    except OSError as error:
+      self._failed = True
+      raise RuntimeError(
+        f"{file.name} cannot be written: {error.strerror}: the same command resumes from the newest"
+        " checkpoint"
+      ) from error
 
 
 def kept_lines(path: str, stages: list[str], stage: str | None, step: int) -> list[str]:

@@ -1,0 +1,111 @@
+"""What keeps checkpoints whole: room to write them, seals, and bad ones set aside."""
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from grpo_jax.config import ConfigError
+from grpo_jax.parallel import processes
+from grpo_jax.run.seal import broken, seal
+
+_POLL_S = 0.02
+
+
+@contextlib.contextmanager
+def writing(workdir: str, what: str, tree: Any) -> Iterator[None]:
+  """Inside, `tree` is written into the run folder; an error says what failed, where and why.
+
+  Raises:
+    RuntimeError: it needs more than there is, or could not be written. What was there before is.
+  """
+  needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+  free = shutil.disk_usage(workdir).free
+  hint = "; earlier ones are as they were: make room, and the same command resumes"
+  if processes.count() == 1 and needed > free:
+    raise RuntimeError(f"{what} needs {needed:,} bytes in {workdir}, and {free:,} are free{hint}")
+  try:
+    yield
+  except (OSError, ValueError) as error:
+    if processes.count() > 1:  # it may be that another process is gone, which its caller knows
+      raise
+    free, said = shutil.disk_usage(workdir).free, " ".join(str(error).split())[-200:]
+    raise RuntimeError(
+      f"{what} could not be written in {workdir}, where {free:,} bytes are free: {said}{hint}"
+    ) from error
+
+
+class Sealer:
+  """Seals a checkpoint as soon as it is there, beside the run."""
+
+  def __init__(self) -> None:
+    self._thread: threading.Thread | None = None
+    self._over = threading.Event()
+
+  def begin(self, folder: str) -> None:
+    """Waits for a folder to appear, which it does whole, and seals it."""
+    if processes.index() == 0:
+      self._thread = threading.Thread(target=self._seal, args=(folder,), daemon=True)
+      self._thread.start()
+
+  def end(self) -> None:
+    """To be called when all is written, or will not be."""
+    self._over.set()
+    self.wait()
+
+  def wait(self) -> None:
+    """Until the last one is sealed: before a newer one may take its place."""
+    if self._thread is not None:
+      self._thread.join()
+
+  def _seal(self, folder: str) -> None:
+    while not os.path.isdir(folder):
+      if self._over.is_set():
+        return
+      time.sleep(_POLL_S)
+    with contextlib.suppress(FileNotFoundError):  # a newer one has taken its place
+      seal(folder)
+
+
+def set_aside(workdir: str) -> list[str]:
+  """Moves the newest checkpoints out of the way that are not as they were written.
+
+  Returns:
+    A line of each, now in WORKDIR/set_aside.
+
+  Raises:
+    ConfigError: none is whole.
+  """
+  root, lines = os.path.join(workdir, "checkpoints"), []
+  names = os.listdir(root) if os.path.isdir(root) else []
+  numbers = sorted((int(name) for name in names if name.isdigit()), reverse=True)
+  said = {}
+  for number in numbers:
+    if (found := broken(os.path.join(root, str(number)))) is None:
+      break
+    said[number] = found
+  if numbers and len(said) == len(numbers):
+    newest = numbers[0]
+    raise ConfigError(
+      f"no checkpoint in {root} is as it was written, in the newest {said[newest]}: put one back"
+      " from a copy, or name another --workdir"
+    )
+  for number, found in said.items():
+    place = _free(os.path.join(workdir, "set_aside", str(number)))
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    os.rename(os.path.join(root, str(number)), place)
+    lines.append(f"checkpoint {number} is not as it was written ({found}): now in {place}")
+  return lines
+
+
+def _free(path: str) -> str:
+  """The path, or with a number where it is taken."""
+  tried, count = path, 1
+  while os.path.exists(tried):
+    tried, count = f"{path}-{count}", count + 1
+  return tried
