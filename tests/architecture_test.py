@@ -14,7 +14,7 @@ _LEVELS = [
   | {"packing"},
   {"model", "rollout", "logprobs"},
   {"steps"},
-  {"parallel", "plan"},
+  {"parallel", "plan", "isolated"},
   {"weights", "tasks", "rewards"},
   {"report"},
   {"run", "sweep"},
@@ -22,7 +22,7 @@ _LEVELS = [
 _LEVEL = {name: level for level, names in enumerate(_LEVELS) for name in names}
 _IMPURE = {"absl", "orbax", "os", "io", "sys", "time", "random", "subprocess", "logging", "pathlib"}
 _EXTRAS = {"gguf", "tokenizers", "safetensors", "jinja2", "matplotlib", "tensorboardX", "pyarrow"}
-_EXTRAS |= {"optuna", "cmaes", "scipy", "submitit", "plotly"}
+_EXTRAS |= {"optuna", "cmaes", "scipy", "submitit", "plotly", "pebble"}
 _DEVICES = re.compile(r"pmap|Mesh|sharding|shard_map|Sharding|PartitionSpec|make_mesh")
 _PURE = {f"report/{name}.py" for name in ("sigmoid", "solver", "bootstrap", "halves")}
 # Programs of their own, started only where the extra is there.

@@ -8,6 +8,7 @@ from grpo_jax.config.parallel import Parallel
 from grpo_jax.config.population import Population
 from grpo_jax.config.ppo import PPO
 from grpo_jax.config.reward_model import RewardModel
+from grpo_jax.config.scoring import Scoring
 from grpo_jax.config.stage import Stage
 from grpo_jax.config.stages import GRPO
 from grpo_jax.config.task import Task
@@ -53,6 +54,7 @@ class Experiment(Config):
   parallel: Parallel = field(Parallel)
   checkpoint: Checkpoint = field(Checkpoint)
   population: Population = field(Population)
+  scoring: Scoring = field(Scoring)
   stages: dict[str, Stage]
 
   def contradictions(self) -> list[str]:

@@ -65,9 +65,10 @@ def check_divisible(
   """
   if size % (devices.count * parts) == 0:
     return
-  if devices.axis_name is None and size % parts == 0 and cuts(devices.count, size // parts, group):
+  in_mesh = devices.axis_name is None
+  if in_mesh and size % parts == 0 and cuts(devices.count, size // parts, group):
     return
-  apart = f" (nor are the {group} answers of a prompt)" if group > 1 else ""
+  apart = f" (nor are the {group} answers of a prompt)" if in_mesh and group > 1 else ""
   raise ConfigError(
     f"{what} = {size} is not divisible by {devices.count} devices x {parts} micro-batches{apart}"
   )

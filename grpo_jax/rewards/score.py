@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,18 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from grpo_jax.config import Term, as_terms
-from grpo_jax.parallel import processes
+from grpo_jax.isolated.pool import Workers
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
+from grpo_jax.rewards.calls import KINDS, call_reward
 from grpo_jax.rewards.compose import compose
 from grpo_jax.rewards.resolve import resolve
-from grpo_jax.rewards.verifiers import Reward
 from grpo_jax.types import Rollout
 
-_LOG = logging.getLogger(__name__)
-_TRACEBACKS_SHOWN: set[str] = set()
 # A batch of answers as arrays -> f32[P,G].
 LearnedReward = Callable[[Rollout], np.ndarray]
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,14 +28,14 @@ class Scores:
   total: f32[P,G], the weighted sum; NaN where any counted part is.
   parts: raw f32[P,G] by reward.
   counted, weights: f32[R,P,G] and f32[R], see `compose`.
-  errors: answers at which a reward raised.
+  failures: answers at which a reward failed, by kind, see `calls.KINDS`.
   """
 
   total: np.ndarray
   parts: dict[str, np.ndarray]
   counted: np.ndarray
   weights: np.ndarray
-  errors: int
+  failures: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(KINDS, 0))
 
 
 def score(
@@ -52,10 +47,12 @@ def score(
   step: int = 0,
   arrays: tuple[Rollout, Solutions | None] | None = None,
   models: Mapping[str, LearnedReward] | None = None,
+  workers: Workers | None = None,
+  max_failed: float = 1.0,
 ) -> Scores:
   """Scores G completions to each of P prompts.
 
-  A reward that raises leaves its answer unscored (NaN), and is logged once. Of several processes
+  A reward that fails leaves its answer unscored (NaN), and is logged once. Of several processes
   each scores a part of the prompts, whose texts alone it needs, and all get the whole.
 
   Args:
@@ -64,14 +61,16 @@ def score(
     step: of the stage, which weights may depend on.
     arrays: the same as arrays, for rewards in JAX and learned ones; needed where there is one.
     models: learned rewards by name.
+    workers: processes that call rewards of files; None calls them here.
+    max_failed: share of the answers at which each reward may fail, in [0, 1].
 
   Raises:
     ValueError: the arguments do not fit one another.
-    TypeError: a reward returned something that is no number, or an infinite one.
-    RuntimeError: a reward raised on every answer.
+    TypeError: a reward in JAX gave an infinite score.
+    RuntimeError: a reward failed on every answer, or on more than may fail.
   """
   _check_shapes(rewards, prompts, completions, fields)
-  parts, errors = {}, 0
+  parts, failures = {}, dict.fromkeys(KINDS, 0)
   for name in rewards:
     if models and name in models:
       assert arrays is not None, name
@@ -82,12 +81,13 @@ def score(
       assert arrays is not None, name
       parts[name] = _finite(name, _compiled(reward)(arrays[0], arrays[1]))  # type: ignore[arg-type]
       continue
-    parts[name], raised = _one_reward(name, reward, prompts, completions, fields)
-    errors += raised
+    asked = (prompts, completions, fields)
+    parts[name], failed = call_reward(name, reward, *asked, workers=workers, max_failed=max_failed)
+    failures = {kind: failures[kind] + failed[kind] for kind in KINDS}
   raw = jnp.asarray(np.stack(list(parts.values())))
   whole = compose(raw, as_terms(dict(rewards)), step)
   total, counted, weights = map(np.asarray, whole)
-  return Scores(total, parts, counted, weights, errors)
+  return Scores(total, parts, counted, weights, failures)
 
 
 def _finite(name: str, scores: jax.Array | np.ndarray) -> np.ndarray:
@@ -100,65 +100,6 @@ def _finite(name: str, scores: jax.Array | np.ndarray) -> np.ndarray:
 @functools.cache
 def _compiled(reward: ArrayReward) -> Callable[[Rollout, Solutions], jax.Array]:
   return jax.jit(reward)
-
-
-def _one_reward(
-  name: str,
-  reward: Reward,
-  prompts: Sequence[str],
-  completions: Sequence[Sequence[str]],
-  fields: Sequence[Any],
-) -> tuple[np.ndarray, int]:
-  last: BaseException | None = None
-
-  def scored(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """The values of these prompts' answers, and at which the reward raised."""
-    nonlocal last
-    groups = completions[rows]
-    values = np.full((len(groups), len(completions[0])), np.nan, np.float32)
-    raised = np.zeros(values.shape, bool)
-    for row, group in enumerate(groups):
-      for column, text in enumerate(group):
-        at = rows.start + row
-        try:
-          # A copy: what a reward does to the fields must not reach the task.
-          value = reward(prompts[at], text, dict(fields[at]))
-        except (Exception, SystemExit) as error:  # sys.exit() would end the run as if all were well
-          raised[row, column], last = True, error
-          _log_once(name, text)
-          continue
-        values[row, column] = _number(value, name, text)
-    return values, raised
-
-  values, raised = processes.shared(scored, len(completions))
-  if raised.all():
-    said = f"{type(last).__name__}: {' '.join(str(last).split())[:200]}" if last else "elsewhere"
-    raise RuntimeError(f"reward {name!r} raised on all {raised.size} answers: {said}") from last
-  return values, int(raised.sum())
-
-
-def _number(value: Any, name: str, text: str) -> float:
-  """The value of a score; a NaN says that the answer cannot be scored."""
-  numbers = (bool, int, float, np.bool_, np.integer, np.floating, jax.Array)
-  if isinstance(value, numbers) and np.ndim(value) == 0:
-    try:
-      result = float(value)
-    except (OverflowError, TypeError):  # an int beyond any float; a complex array
-      result = math.inf
-    # What float32 cannot hold would be infinite there.
-    if math.isnan(result) or abs(result) <= _LARGEST:
-      return result
-  raise TypeError(
-    f"reward {name!r} returned {_shown(value)} ({type(value).__name__}) for {text[:60]!r}:"
-    " expected a finite number, or NaN where it cannot score"
-  )
-
-
-def _shown(value: Any) -> str:
-  try:
-    return " ".join(repr(value).split())[:40]
-  except Exception:  # an object of the user's, or an int of more digits than Python shows
-    return "something"
 
 
 def _check_shapes(
@@ -175,9 +116,3 @@ def _check_shapes(
       f" {sorted(sizes)} answers, {len(fields)} fields: expected at least one reward, one group"
       " and one dict of fields a prompt, and groups of one size"
     )
-
-
-def _log_once(name: str, text: str) -> None:
-  if name not in _TRACEBACKS_SHOWN:
-    _TRACEBACKS_SHOWN.add(name)
-    _LOG.exception("reward %r raised, first on %r; such answers are left out", name, text[:60])

@@ -65,7 +65,7 @@ def joined(left: Answers, right: Answers) -> Answers:
       parts,
       np.concatenate([left.scores.counted, right.scores.counted], axis=1),
       left.scores.weights,
-      left.scores.errors + right.scores.errors,
+      {kind: n + right.scores.failures[kind] for kind, n in left.scores.failures.items()},
     ),
     left.seconds + right.seconds,
   )

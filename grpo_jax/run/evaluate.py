@@ -1,5 +1,6 @@
 """Greedy answers to held-out problems."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -65,9 +66,10 @@ def make_evaluate(setting: Setting, examples: Sequence[Example]) -> Evaluate:
       lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
       finished += np.asarray(answers.finished)[: len(part), 0].tolist()
     texts = own_texts(tokenizer, *map(np.concatenate, zip(*found, strict=True)))
-    scores = score({config.reward: 1.0}, questions, texts, fields).total
+    own = functools.partial(score, workers=setting.workers)
+    scores = own({config.reward: 1.0}, questions, texts, fields).total
     ruled = [name for name in config.scores if not is_learned(name)]
-    means = {name: _mean(score({name: 1.0}, questions, texts, fields).total) for name in ruled}
+    means = {name: _mean(own({name: 1.0}, questions, texts, fields).total) for name in ruled}
     means |= {name: _mean(np.array(values)) for name, values in learned.items()}
     if np.isnan(scores).all():
       raise RuntimeError(

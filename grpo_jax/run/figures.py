@@ -17,7 +17,8 @@ def answer_figures(answers: Answers) -> dict[str, float]:
   """Rewards, lengths and entropy of all answers of a step, before any is left out.
 
   reward/mean, reward/std and reward/NAME are over the answers that could be scored;
-  reward/unscored is the share that could not. length/truncated is the share cut by the budget.
+  reward/unscored is the share that could not, reward/failed/KIND the share at which a reward failed
+  so. length/truncated is the share cut by the budget.
   policy/entropy is the mean of -log p over sampled tokens: an unbiased estimate of the entropy of
   the sampled distribution, nats. Of several rewards see `reward_figures`.
   """
@@ -34,7 +35,11 @@ def answer_figures(answers: Answers) -> dict[str, float]:
     "length/truncated": 1.0 - float(np.asarray(rollout.finished).mean()),
     "policy/entropy": -float(logprobs[mask].mean()),
   }
-  return figures | reward_figures(scores)
+  failed = {
+    f"reward/failed/{kind}": n / mask.shape[0] / mask.shape[1]
+    for kind, n in scores.failures.items()
+  }
+  return figures | failed | reward_figures(scores)
 
 
 def reward_figures(scores: Scores) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
+from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
 from grpo_jax.run import console, stopping
 from grpo_jax.run.checks import (
@@ -107,13 +108,20 @@ def run(
     # Several processes, and members of a population, can leave together after a step only.
     alone = shared is None and processes.count() == 1
     pause = with_drill(fault, stopping.pause(asked) if alone else stopping.no_pause)
-    setting = Setting(experiment, 0, network, policy.tokenizer, task, devices, workdir, pause=pause)
+    log = os.path.join(workdir, "rewards.log")
+    workers = Workers(experiment.scoring, log, lambda: pause("reward wait"))
+    setting = Setting(
+      *(experiment, 0, network, policy.tokenizer, task, devices, workdir),
+      pause=pause,
+      workers=workers if experiment.scoring.workers else None,
+    )
     evaluate = make_evaluate(setting, examples)
     course = Stages(setting, evaluate, say, trace, asked)
     try:
       with parting.guard():  # before files are closed, for which all wait
         course.run(policy.params, stages or list(experiment.stages))
     finally:
+      workers.close()
       course.close()
     processes.agree(True)  # that all files are there
   return _finish(experiment, workdir, say, draw=shared is None)

@@ -109,7 +109,7 @@ def _outcomes(
     check_scores(stage, record.total, asked[0])
     parts, terms = dict(zip(stage.rewards, record.parts, strict=True)), as_terms(stage.rewards)
     _, counted, weights = map(np.asarray, compose(record.parts, terms, first + index))
-    scores = Scores(record.total, parts, counted, weights, 0)
+    scores = Scores(record.total, parts, counted, weights)
     last, rollout = index == len(examples) - 1, record.rollout
     texts = answer_texts(setting.tokenizer, rollout.tokens, rollout.mask) if last else []
     answers = Answers(asked, rollout, texts, scores, np.zeros(2))

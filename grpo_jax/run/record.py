@@ -79,8 +79,8 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
 
 
 def _what(config: dict[str, Any]) -> dict[str, Any]:
-  """A config without where it is computed."""
-  found = {name: value for name, value in config.items() if name != "parallel"}
+  """A config without where it is computed, and what its rewards may take."""
+  found = {name: value for name, value in config.items() if name not in ("parallel", "scoring")}
   spread = ("devices", "together")
   members = {k: v for k, v in config.get("population", {}).items() if k not in spread}
   return found | {"population": members}

@@ -83,7 +83,14 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
     arrays = (result, solutions(setting, stage, asked) if reads_solutions(stage) else None)
     fields = [example.fields for example in asked]
     questions = [example.question for example in asked]
-    scores = score(stage.rewards, questions, texts, fields, step=step, arrays=arrays, models=models)
+    scores = score(
+      *(stage.rewards, questions, texts, fields),
+      step=step,
+      arrays=arrays,
+      models=models,
+      workers=setting.workers,
+      max_failed=setting.experiment.scoring.max_failed,
+    )
     check_scores(stage, scores.total, asked[0])
     times.append(time.monotonic())
     return Answers(asked, result, texts, scores, np.diff(times))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from grpo_jax.config import Experiment, Stage
+from grpo_jax.isolated.pool import Workers
 from grpo_jax.model import Network, adapted
 from grpo_jax.parallel import AnyDevices
 from grpo_jax.rewards import LearnedReward
@@ -21,7 +22,7 @@ class Setting:
   index: its place among the stages. task: what it asks. workdir: the run folder, where a stage
   leaves files for others. models: reward models that are at hand, by the names of their rewards.
   pause: called with the name of a place, as `drill.PLACES` has them, where a step can be given up;
-  raises where the run is asked to stop.
+  raises where the run is asked to stop. workers: processes that call rewards of one's own.
   """
 
   experiment: Experiment
@@ -33,6 +34,7 @@ class Setting:
   workdir: str = ""
   models: Mapping[str, LearnedReward] = dataclasses.field(default_factory=dict)
   pause: Callable[[str], None] = no_pause
+  workers: Workers | None = None
 
   @property
   def name(self) -> str:

@@ -171,6 +171,12 @@ RANGES = {
     "batch_size": _COUNT,
   },
   config.Checkpoint: {"every": _COUNT, "keep": _COUNT},
+  config.Scoring: {
+    "workers": _COUNT_OR_OFF,
+    "timeout_s": _POSITIVE,
+    "memory_gb": ([0.0, 2.0, 64.0], [-0.5]),
+    "max_failed": ([0.0, 0.1, 1.0], [-0.1, 1.1]),
+  },
   config.Parallel: {
     "mode": (["single", "pmap", "mesh"], ["multi", ""]),
     "data": _COUNT_OR_OFF,

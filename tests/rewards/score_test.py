@@ -27,7 +27,7 @@ def test_the_total_is_the_weighted_sum(tmp_path):
   np.testing.assert_array_equal(scores.parts["number"], [[1, 0], [1, 0]])
   np.testing.assert_array_equal(scores.total, [[2.5, 0.5], [2.5, 0.5]])
   assert scores.total.dtype == np.float32
-  assert scores.errors == 0
+  assert not any(scores.failures.values())
 
 
 def test_a_part_that_cannot_score_leaves_the_answer_unscored(tmp_path):
@@ -40,14 +40,14 @@ def test_a_reward_that_raises_costs_one_answer_and_is_logged_once(tmp_path, capl
   """Fault 12."""
   own = _own(tmp_path, "return 1 / (completion not in 'x2')")
   scores = _scores({own: 1.0})
-  assert scores.errors == 2
+  assert scores.failures == {"error": 2, "invalid": 0, "timeout": 0, "crash": 0}
   np.testing.assert_array_equal(np.isnan(scores.total), [[False, True], [False, True]])
   assert len(caplog.records) == 1
 
 
 def test_a_reward_that_always_raises_stops_the_run(tmp_path):
   """Fault 13."""
-  with pytest.raises(RuntimeError, match="raised on all 4 answers: ZeroDivisionError"):
+  with pytest.raises(RuntimeError, match=r"failed on all 4 answers \(4 error\): ZeroDivisionError"):
     _scores({_own(tmp_path, "return 1 / 0"): 1.0})
 
 
@@ -60,10 +60,28 @@ def test_a_reward_that_always_raises_stops_the_run(tmp_path):
 )  # fmt: skip
 def test_what_is_no_number_is_refused_with_the_answer(tmp_path, value):
   """Fault 15, Pitfall 26."""
-  with pytest.raises(TypeError, match="expected a finite number") as error:
+  said = r"failed on all 4 answers \(4 invalid\): returned .* expected a finite number"
+  with pytest.raises(RuntimeError, match=said) as error:
     _scores({_own(tmp_path, f"return {value}"): 1.0})
-  assert "for '1'" in str(error.value)
   assert "\n" not in str(error.value)
+
+
+def test_what_is_no_number_costs_one_answer(tmp_path, caplog):
+  scores = _scores({_own(tmp_path, "return None if completion == 'x' else 1"): 1.0})
+  assert scores.failures["invalid"] == 1
+  np.testing.assert_array_equal(np.isnan(scores.total), [[False, False], [False, True]])
+  assert "returned None (NoneType): expected a finite number" in caplog.text
+
+
+def test_more_failures_than_may_be_stop_the_run(tmp_path):
+  """One of four answers may fail, and two may not."""
+  own = _own(tmp_path, "return 1 / (completion not in 'x2')")
+  with pytest.raises(
+    RuntimeError, match=r"2 of 4 answers \(2 error\), more than .*max_failed=0.25"
+  ):
+    score({own: 1.0}, ["a", "b"], [("1", "2"), ("3", "x")], [{}, {}], max_failed=0.25)
+  few = score({own: 1.0}, ["a", "b"], [("1", "2"), ("3", "4")], [{}, {}], max_failed=0.25)
+  assert few.failures["error"] == 1
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ _NAN = math.nan
 def _scores(total, **parts):
   arrays = {name: np.asarray(part, np.float32) for name, part in parts.items()}
   counted = np.stack(list(arrays.values())) if arrays else np.zeros((0, *np.shape(total)))
-  return Scores(np.asarray(total, np.float32), arrays, counted, np.ones(len(arrays)), 0)
+  return Scores(np.asarray(total, np.float32), arrays, counted, np.ones(len(arrays)))
 
 
 def _rollout(lengths, T=4, finished=None, logprob=-0.5):
@@ -50,10 +50,15 @@ def test_figures_by_hand():
   """Pitfall 25: over all that was sampled, whatever the update is given."""
   rollout = _rollout([[1, 4], [2, 3]], finished=[[True, False], [True, True]])
   scores = _scores([[1.0, 0.0], [0.5, 0.5]], number=[[1, 0], [0, 0]], format=[[0, 0], [1, 1]])
+  scores.failures["timeout"] = 1
   assert answer_figures(_answers(rollout, scores)) == {
     "reward/mean": 0.5,
     "reward/std": pytest.approx(math.sqrt((0.25 + 0.25) / 4)),
     "reward/unscored": 0.0,
+    "reward/failed/error": 0.0,
+    "reward/failed/invalid": 0.0,
+    "reward/failed/timeout": 0.25,
+    "reward/failed/crash": 0.0,
     "reward/number": 0.25,
     "reward/format": 0.5,
     "reward/number/weighted": 0.25,

@@ -39,7 +39,7 @@ def _answers(examples, totals):
     examples,
     rollout,
     texts,
-    Scores(total, {"number": total}, total[None], np.ones(1), 1),
+    Scores(total, {"number": total}, total[None], np.ones(1), {"error": 1}),
     np.ones(2),
   )
 
@@ -117,7 +117,7 @@ def test_what_is_joined_keeps_its_order_and_adds_up():
   assert both.texts[2] == ["q7/0", "q7/1"]
   np.testing.assert_array_equal(both.rollout.tokens[2], right.rollout.tokens[0])
   assert both.scores.total.tolist() == [[0, 1], [0, 1], [1, 1]]
-  assert both.scores.errors == 2
+  assert both.scores.failures == {"error": 2}
   assert both.seconds.tolist() == [2.0, 2.0]
 
 
