@@ -77,7 +77,11 @@ def _end(process: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 def _report(said: bytes) -> dict[str, Any]:
+  report: dict[str, Any] = {}
   try:
-    return json.loads(said.splitlines()[-1]) if said else {}
+    # Up to two: what the judged process refused before it ran anything, and how it ended.
+    for line in said.splitlines():
+      report |= json.loads(line)
+    return report
   except ValueError:  # Python's own words: it did not come as far as ours
     return {"refused": "the launcher failed: " + said.decode(errors="replace")[-300:]}
