@@ -15,7 +15,7 @@ _LEVELS = [
   {"model", "rollout", "logprobs"},
   {"steps"},
   {"parallel", "plan", "isolated"},
-  {"weights", "tasks", "rewards"},
+  {"weights", "tasks", "rewards", "sandbox"},
   {"report"},
   {"run", "sweep"},
 ]

@@ -7,10 +7,16 @@ from grpo_jax.config import ConfigError
 from grpo_jax.isolated.files import LoadError, load
 from grpo_jax.rewards.arrays import ArrayReward, solution
 from grpo_jax.rewards.assistant import gold, helpful, honest, safe
+from grpo_jax.rewards.unit_tests import unit_tests
 from grpo_jax.rewards.verifiers import REWARDS, Reward
 
 _ASSISTANT = {"gold": gold, "helpful": helpful, "safe": safe, "honest": honest}
-_KNOWN: dict[str, Reward | ArrayReward] = {**REWARDS, **_ASSISTANT, "solution": solution}
+_KNOWN: dict[str, Reward | ArrayReward] = {
+  **REWARDS,
+  **_ASSISTANT,
+  "unit_tests": unit_tests,
+  "solution": solution,
+}
 
 
 def is_learned(name: str) -> bool:

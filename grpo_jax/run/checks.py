@@ -12,6 +12,7 @@ from grpo_jax.run.corpus import no_documents
 from grpo_jax.run.evaluate import EVALUATED
 from grpo_jax.run.judge import JUDGED
 from grpo_jax.run.pairs import held_out_pairs
+from grpo_jax.sandbox import judge as sandbox
 
 
 def check_context(experiment: Experiment, context: int) -> None:
@@ -91,8 +92,12 @@ def check_rewards(experiment: Experiment) -> None:
 
   Raises:
     ConfigError: names the reward and the field.
+    SandboxError: programs of the model would be run, and cannot be contained here.
   """
   _check_evaluation(experiment)
+  stages = [stage for stage in experiment.stages.values() if isinstance(stage, GRPO)]
+  if any("unit_tests" in names for names in (*(s.rewards for s in stages), _scores(experiment))):
+    sandbox.check()
   trained: list[str] = []
   for stage_name, stage in experiment.stages.items():
     if isinstance(stage, RewardModel):
@@ -101,11 +106,14 @@ def check_rewards(experiment: Experiment) -> None:
       _check_stage_rewards(f"config.stages.{stage_name}", stage, trained)
 
 
+def _scores(experiment: Experiment) -> tuple[str, ...]:
+  return (experiment.evaluation.reward, *experiment.evaluation.scores)
+
+
 def _check_evaluation(experiment: Experiment) -> None:
   """Evaluation has texts, and learned scores, which are no matter of right and wrong."""
   evaluation = experiment.evaluation
-  names = [evaluation.reward, *(n for n in evaluation.scores if not is_learned(n))]
-  for name in names:
+  for name in (evaluation.reward, *(n for n in evaluation.scores if not is_learned(n))):
     if is_learned(name) or isinstance(resolve(name), ArrayReward):
       raise ConfigError(
         f"config.evaluation: {name!r} reads arrays, and evaluation has texts: use one of"
