@@ -1,5 +1,6 @@
 """From the command line to a run: errors that a person can mend are one line, and exit with 2."""
 
+import functools
 import logging
 import os
 import re
@@ -153,6 +154,17 @@ def report(paths: Sequence[str], **asked: Any) -> None:
 
   for line in _in_one_line(lambda: report(paths, **asked)):
     _say(line)
+
+
+def doctor(paths: Sequence[str]) -> None:
+  """Prints what was wrong with runs, by `run.doctor.examine`."""
+  from grpo_jax.run.doctor import examine
+
+  if not paths:
+    _stop("name a run folder, as in python -m experiments.doctor runs/first")
+  for path in paths:
+    for line in _in_one_line(functools.partial(examine, path)):
+      _say(line)
 
 
 def _in_one_line(action: Callable[[], Any]) -> Any:

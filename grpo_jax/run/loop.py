@@ -12,7 +12,7 @@ from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
-from grpo_jax.run import console, stopping
+from grpo_jax.run import console, record, stopping
 from grpo_jax.run.checks import (
   check_batches,
   check_chosen,
@@ -117,6 +117,8 @@ def run(
     )
     evaluate = make_evaluate(setting, examples)
     course = Stages(setting, evaluate, say, trace, asked)
+    for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
+      say(line)
     try:
       with parting.guard():  # before files are closed, for which all wait
         course.run(policy.params, stages or list(experiment.stages))

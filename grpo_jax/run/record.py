@@ -15,6 +15,8 @@ import jax
 from grpo_jax.config import ConfigError, Experiment
 from grpo_jax.parallel import processes
 
+# Variables that change what is compiled.
+_FLAGS = ("XLA_", "JAX_", "LIBTPU_", "NVIDIA_TF32")
 _PACKAGES = ("grpo_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -120,8 +122,21 @@ def environment() -> dict[str, Any]:
     "versions": versions | {"python": platform.python_version()},
     "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
     "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    "flags": {n: v for n, v in sorted(os.environ.items()) if n.startswith(_FLAGS)},
     "git_commit": _commit(),
   }
+
+
+def moved(workdir: str) -> list[str]:
+  """What differs of this process's `environment` from that in which the run began, a line each."""
+  with open(os.path.join(workdir, "config.json"), encoding="utf-8") as file:
+    before = json.load(file)
+  return [
+    f"since the run began {line}: figures may differ by rounding"
+    for name, now in environment().items()
+    if name in before
+    for line in _differences(before[name], now, name)
+  ]
 
 
 def _commit() -> str:

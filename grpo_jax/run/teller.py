@@ -9,7 +9,9 @@ from grpo_jax.run import console
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.figures import memory_figures
 from grpo_jax.run.follower import AnyWriter
+from grpo_jax.run.health import Health
 from grpo_jax.run.stage import Runner, Told
+from grpo_jax.run.writer import finite
 from grpo_jax.types import TrainState
 
 # Steps between the prompts that are shown with their best and worst answer.
@@ -30,13 +32,14 @@ class Teller:
   ):
     self._stages, self._writer, self._evaluate, self._say = stages, writer, evaluate, say
     self._bad = 0  # steps in a row whose gradient was not finite
+    self._health: dict[str, Health] = {}
 
   def tell(self, name: str, steps: int, done: int, told: Told, spent: float) -> None:
     """Writes the steps after `done` down, and says them; `spent` seconds were each."""
     outcomes = told()
     for step, outcome in enumerate(outcomes, start=done + 1):
       self._check_finite(name, step, outcome.figures)
-      self._writer.write_metrics(name, step, outcome.figures | memory_figures())
+      self._write(name, step, outcome.figures | memory_figures())
       if outcome.samples:
         self._writer.write_samples(name, step, outcome.samples)
         if len(outcomes) > 1 or step % _SHOW_EVERY == 1:
@@ -62,9 +65,20 @@ class Teller:
       raise ConfigError(
         f"config.stages.{name}.stop.figure={stop.figure!r} is not evaluated: {known}"
       )
-    self._writer.write_metrics(name, step, figures)
+    self._write(name, step, figures)
     self._say(console.evaluation_line(name, step, figures))
     return figures.get("eval/accuracy")
+
+  def _write(self, name: str, step: int, figures: dict[str, float]) -> None:
+    """Writes a line, and warns where it is the first to show an illness."""
+    if name not in self._health:
+      self._health[name] = Health()
+      for line in self._writer.metrics(name):  # of a resumed run: said already
+        self._health[name].see(line)
+    self._writer.write_metrics(name, step, figures)
+    shown = {"step": step} | {key: finite(value) for key, value in figures.items()}
+    for said in self._health[name].see(shown):
+      self._say(f"warning: {name} step {step}: {said}")
 
   def _check_finite(self, name: str, step: int, figures: dict[str, float]) -> None:
     """Stops a run that is destroyed; a single bad update is skipped, and counted."""

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from grpo_jax import config
-from grpo_jax.run.record import claim
+from grpo_jax.run import record
+from grpo_jax.run.record import claim, moved
 from tests.config.helpers import experiment
 
 
@@ -113,3 +114,14 @@ def test_a_read_only_folder_is_refused(tmp_path):
 def test_a_record_that_cannot_be_read_is_one_line(tmp_path, content):
   (tmp_path / "config.json").write_text(content)
   assert "config.json cannot be read" in _refused(tmp_path, experiment())
+
+
+def test_what_has_changed_since_a_run_began_is_said(tmp_path, monkeypatch):
+  with claim(str(tmp_path), experiment()):
+    assert moved(str(tmp_path)) == []
+    monkeypatch.setenv("XLA_FLAGS_OF_ANOTHER_DAY", "1")
+    monkeypatch.setattr(record.platform, "python_version", lambda: "4.0")
+    found = moved(str(tmp_path))
+  assert any("versions.python was" in line and "now '4.0'" in line for line in found)
+  assert any("flags.XLA_FLAGS_OF_ANOTHER_DAY was None, now '1'" in line for line in found)
+  assert all(line.endswith("figures may differ by rounding") for line in found)

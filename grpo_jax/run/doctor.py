@@ -1,0 +1,38 @@
+"""The illnesses of a run that is over, or goes on elsewhere."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from grpo_jax.config import ConfigError
+from grpo_jax.run.health import diagnose
+
+
+def examine(workdir: str) -> list[str]:
+  """One line for each illness, or one that says that there is none; members of a population too.
+
+  Raises:
+    ConfigError: it is no run folder.
+  """
+  path = os.path.join(workdir, "metrics.jsonl")
+  if os.path.isfile(path):
+    found = [
+      f"{workdir}: {stage} step {step}: {said}" for stage, step, said in diagnose(_lines(path))
+    ]
+    return found or [f"{workdir}: nothing that its figures show"]
+  names = os.listdir(workdir) if os.path.isdir(workdir) else []
+  members = sorted(name for name in names if name.startswith("member-"))
+  if not members:
+    raise ConfigError(f"{workdir} is no run folder: it has no metrics.jsonl")
+  return [line for name in members for line in examine(os.path.join(workdir, name))]
+
+
+def _lines(path: str) -> Iterator[dict[str, Any]]:
+  with open(path, encoding="utf-8", errors="replace") as file:
+    for line in file:
+      try:
+        record = json.loads(line)
+      except ValueError:
+        return  # torn by a kill: nothing after it can be trusted
+      yield record
