@@ -121,7 +121,10 @@ def test_another_config_on_the_folder_is_refused(uninterrupted):
   assert len(result.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("kill_at", [("sft", 3), ("grpo", 1), ("grpo", 6)])
+_SLOW = [pytest.param(place, marks=pytest.mark.slow) for place in (("sft", 3), ("grpo", 1))]
+
+
+@pytest.mark.parametrize("kill_at", [*_SLOW, ("grpo", 6)])
 def test_a_killed_run_ends_as_if_it_had_not_been(uninterrupted, tmp_path, kill_at):
   """SIGKILL, then the same command: equal metrics and bitwise equal parameters."""
   import jax

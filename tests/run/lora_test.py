@@ -102,7 +102,13 @@ class _KilledError(Exception):
 
 
 @pytest.mark.parametrize(
-  "parallel", [{}, {"mode": "pmap"}, {"mode": "mesh", "fsdp": 2, "tensor": 2}], ids=str
+  "parallel",
+  [
+    pytest.param({}, marks=pytest.mark.slow),
+    pytest.param({"mode": "pmap"}, marks=pytest.mark.slow),
+    {"mode": "mesh", "fsdp": 2, "tensor": 2},
+  ],
+  ids=str,
 )
 def test_a_resumed_run_is_the_whole_one(parallel, tmp_path):
   """To the bit: the base is read as the stage first had it, not as weights of the model."""

@@ -71,7 +71,7 @@ def test_an_attempt_fails(world, name):
 
 
 @pytest.mark.parametrize("name", [*PROCESSES, *NETWORK, *FILES])
-@pytest.mark.parametrize("mode", ["landlock", "namespaces"])
+@pytest.mark.parametrize("mode", ["landlock", pytest.param("namespaces", marks=pytest.mark.slow)])
 def test_either_of_the_layers_for_files_is_enough(world, name, mode):
   found = attempt(name, world, mode)
   _is_no_escape(found, world)
