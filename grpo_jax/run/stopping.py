@@ -43,7 +43,9 @@ def watching() -> Iterator[Asked]:
     yield never
     return
   found: list[int] = []
-  before = {number: signal.getsignal(number) for number in _SIGNALS}
+  # One that is ignored, as under nohup, stays so.
+  handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+  before = {n: of for n, of in handlers.items() if of not in (signal.SIG_IGN, None)}
 
   def note(number: int, _: FrameType | None) -> None:
     found.append(number)
@@ -54,7 +56,7 @@ def watching() -> Iterator[Asked]:
     for number, handler in before.items():
       signal.signal(number, handler)
 
-  for number in _SIGNALS:
+  for number in before:
     signal.signal(number, note)
   try:
     yield lambda: found[0] if found else 0

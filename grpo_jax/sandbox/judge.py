@@ -52,7 +52,8 @@ def run_python(
   reply = launch(source, calls, limits, chosen)
   if "refused" in reply.report:
     raise SandboxError(_refusal(reply.report["refused"]))
-  return read(reply.results, len(calls), _end(reply, limits))
+  clean = reply.report.get("code") == 0 and not (reply.overflow or reply.overdue)
+  return read(reply.results, len(calls), _end(reply, limits), clean=clean)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from grpo_jax.sandbox.visible import View
 
 # CLONE_NEW...: NS, CGROUP, UTS, IPC, USER, PID, NET.
 _ALL = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
-_NOBODY = 65534
+_NOBODY, _HOST = 65534, b"answer"
 _NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 1 << 12, 1 << 14, 1 << 18
 _DETACH = 2
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
@@ -31,6 +31,7 @@ def enter() -> None:
   ):
     with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
       file.write(text)
+  call("sethostname", _HOST, len(_HOST))  # or the machine's name would be told
 
 
 def change_root(folder: str, view: View, size: int, files: int) -> None:

@@ -24,9 +24,14 @@ class Outcome:
   ended: bool = False
 
 
-def read(data: bytes, count: int, end: Outcome) -> list[Outcome]:
-  """The outcomes of `count` calls: a line each, then `end` for those that have none."""
-  lines = data.split(b"\n")[:-1][:count]  # a line that was not finished is none
+def read(data: bytes, count: int, end: Outcome, *, clean: bool) -> list[Outcome]:
+  """The outcomes of `count` calls: a line each, then `end` for those that have none.
+
+  Where the process did not end cleanly the last call has none, whatever was written: our own code
+  exits at once after the last line, so that a program wrote the lines itself and then went on.
+  """
+  lines = data.split(b"\n")[:-1]  # a line that was not finished is none
+  lines = lines[: count if clean else max(count - 1, 0)]
   return [_read_line(line) for line in lines] + [end] * (count - len(lines))
 
 

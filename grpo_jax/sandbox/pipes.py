@@ -38,7 +38,7 @@ def receive(process: subprocess.Popen[bytes], request: bytes, limits: Limits) ->
   try:
     # The launcher reads all of it before it starts anything.
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
-      pipe.write(request)
+      _write(pipe.fileno(), request, deadline)
     results, overflow = _read(process.stdout.fileno(), limits.result_bytes, deadline)
     if overflow:
       process.terminate()
@@ -46,6 +46,16 @@ def receive(process: subprocess.Popen[bytes], request: bytes, limits: Limits) ->
   finally:
     overdue = _end(process, deadline)
   return Reply(results, _report(said), overflow, overdue)
+
+
+def _write(pipe: int, data: bytes, deadline: float) -> None:
+  """All of the data, or what a launcher that has stalled takes of it before the deadline."""
+  os.set_blocking(pipe, False)
+  rest = memoryview(data)
+  with selectors.DefaultSelector() as selector:
+    selector.register(pipe, selectors.EVENT_WRITE)
+    while rest and selector.select(max(0.0, deadline - time.monotonic())):
+      rest = rest[os.write(pipe, rest) :]
 
 
 def _read(pipe: int, most: int, deadline: float) -> tuple[bytes, bool]:

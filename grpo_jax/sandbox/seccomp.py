@@ -22,6 +22,8 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _FCNTL = (0, 1, 2, 3, 4, 1030)
 # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, and the bit of O_TMPFILE.
 _WRITING = 0o1 | 0o2 | 0o100 | 0o1000 | 0o20000000
+# O_NOTIFICATION_PIPE: a queue of the kernel's, and no pipe.
+_NOTIFICATION_PIPE = 0o200
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 
@@ -48,6 +50,7 @@ def program(machine: str, *, writable: bool) -> list[Instruction]:
   for numbers, argument in ((syscalls.OPEN, 1), (syscalls.OPENAT, 2)):
     code += _where(numbers[column], _without_bits(argument, 0 if writable else _WRITING))
   code += _where(syscalls.FCNTL[column], _one_of(1, _FCNTL))
+  code += _where(syscalls.PIPE2[column], _without_bits(1, _NOTIFICATION_PIPE))
   # Of itself: the limits of a process of the same user are anyone's to lower.
   code += _where(syscalls.PRLIMIT[column], _one_of(0, (0,)))
   return [*code, (_RETURN, 0, 0, _DENY)]

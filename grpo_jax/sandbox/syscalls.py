@@ -11,7 +11,7 @@ COMPUTE: dict[str, tuple[int | None, int | None]] = {
   "statx": (332, 291), "readlink": (89, None), "readlinkat": (267, 78), "access": (21, None),
   "faccessat": (269, 48), "faccessat2": (439, 439), "getdents64": (217, 61), "getcwd": (79, 17),
   "chdir": (80, 49), "fchdir": (81, 50), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
-  "pipe": (22, None), "pipe2": (293, 59), "poll": (7, None), "ppoll": (271, 73),
+  "pipe": (22, None), "poll": (7, None), "ppoll": (271, 73),
   "select": (23, None), "pselect6": (270, 72), "umask": (95, 166), "brk": (12, 214),
   "mmap": (9, 222), "munmap": (11, 215), "mremap": (25, 216), "mprotect": (10, 226),
   "madvise": (28, 233), "futex": (202, 98), "set_robust_list": (273, 99), "rseq": (334, 293),
@@ -35,4 +35,4 @@ WRITE: dict[str, tuple[int | None, int | None]] = {
 
 # What is allowed by its arguments.
 OPEN, OPENAT = (2, None), (257, 56)
-FCNTL, PRLIMIT = (72, 25), (302, 261)
+FCNTL, PRLIMIT, PIPE2 = (72, 25), (302, 261), (293, 59)

@@ -71,11 +71,12 @@ def _score() -> None:
   assert scores.total.tolist() == [[1, 0]] * 4
   path = f"{__file__.removesuffix('.py')}_reward.py"
   scores = score({f"{path}:raises": 1.0}, ["?"] * 4, texts, [{"row": row} for row in range(4)])
-  assert scores.errors == 2
+  assert scores.failures["error"] == 2
   np.testing.assert_array_equal(scores.total, [[np.nan] * 2] + [[1, 1]] * 3)
   said = _raised(lambda: score({f"{path}:always": 1.0}, ["?"] * 4, texts, [{}] * 4), RuntimeError)
   # A third process has no prompt.
-  assert f"raised on all 8 answers: {'elsewhere' if rows.start == 4 else 'KeyError'}" in said
+  last = "see the log of another process" if rows.start == 4 else "KeyError"
+  assert f"failed on all 8 answers (8 error): {last}" in said
 
 
 if __name__ == "__main__":

@@ -181,6 +181,7 @@ def test_arrays_of_other_objectives_are_each_members_own(beside, values, tmp_pat
   _second_member_is_alone(beside, values, tmp_path)
 
 
+@pytest.mark.slow
 def test_many_steps_in_one_program(tmp_path):
   """The loop on the device, with a reward in JAX whose weight is an array too."""
   alone = {"loss": config.LossConfig(), "minibatches": 1, "steps_per_program": 2}
@@ -197,6 +198,7 @@ def test_many_steps_in_one_program(tmp_path):
   _assert_alone(own, tmp_path / "all", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_learned_reward_is_each_members_own(tmp_path):
   """Trained by the member itself; its program has nothing of what members vary."""
   own = small._world(small._judged(), ("stage:judge",))
@@ -242,6 +244,7 @@ def test_one_that_diverges_ends_alone(tmp_path):
     assert [bool(line["reason"]) for line in json.load(file)] == [False, True, False]
 
 
+@pytest.mark.slow
 def test_when_all_fail_the_run_has_failed(tmp_path):
   own = _population(_stages(steps=6), stages__grpo__optimizer__lr=(1e30, 1e31))
   with pytest.raises(RuntimeError, match="all 2 members have failed, the first: grpo step"):

@@ -17,8 +17,15 @@ def _checkpoints(workdir):
   return sorted(int(name) for name in os.listdir(workdir / "checkpoints") if name.isdigit())
 
 
-def test_a_first_signal_is_noted_and_a_second_does_what_it_did_before(capfd):
-  before = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def interruptible():
+  """As in a terminal: what runs in the background may have been told to ignore the key."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+def test_a_first_signal_is_noted_and_a_second_does_what_it_did_before(interruptible, capfd):
   with watching() as asked:
     assert asked() == 0
     os.kill(os.getpid(), signal.SIGTERM)
@@ -27,7 +34,14 @@ def test_a_first_signal_is_noted_and_a_second_does_what_it_did_before(capfd):
     with pytest.raises(KeyboardInterrupt):
       signal.raise_signal(signal.SIGINT)
     assert asked() == signal.SIGTERM
-  assert signal.getsignal(signal.SIGINT) is before
+  assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_is_ignored_stays_so(interruptible):
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  with watching() as asked:
+    signal.raise_signal(signal.SIGINT)
+    assert asked() == 0
 
 
 def test_outside_the_main_thread_nothing_is_noted():
@@ -77,7 +91,7 @@ def whole(tmp_path_factory):
     ("sigterm:evaluation@5", 6),
   ],
 )
-def test_what_is_given_up_is_done_again(tmp_path, whole, fault, saved):
+def test_what_is_given_up_is_done_again(interruptible, tmp_path, whole, fault, saved):
   """State and figures up to the step before are there, and the run ends as if nothing had been."""
   with pytest.raises(StopError, match="stopped by SIG"):
     _run(tmp_path, fault)

@@ -160,6 +160,14 @@ def test_a_launcher_that_does_not_start_or_hangs_is_told_apart(monkeypatch):
   monkeypatch.setattr(pipes, "_GRACE_S", 0.2)
   found = _run("", limits=Limits(wall_s=0.2), layers=_MODES[0])
   assert (found.kind, found.reason, found.ended) == ("timeout", "its 0.2 s were over", True)
+  # More than a pipe holds: a launcher that reads nothing must not hold up the judge.
+  started = time.monotonic()
+  assert _run("#" * 10**6, limits=Limits(wall_s=0.2), layers=_MODES[0]).kind == "timeout"
+  assert time.monotonic() - started < 5
+
+
+def test_the_name_of_the_machine_is_not_told():
+  assert _run("import os\ndef f(): return os.uname()[1]", layers=["namespaces"]).value == "answer"
 
 
 def test_nothing_survives_a_judge_that_is_killed(tmp_path):

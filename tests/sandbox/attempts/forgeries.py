@@ -12,6 +12,12 @@ def f(w):
       try: os.write(number, said + b"\\n")
       except OSError: pass
   os._exit(0)""",
+  "its own line, then an endless loop": """
+os.write(3, b'{"value": 46}\\n')
+def f(w):
+  while True: pass""",
+  "its own line, then a crash": "os.write(3, b'{\"value\": 46}\\n')\nctypes.string_at(1)",
+  "its own line, then os._exit(3)": "os.write(3, b'{\"value\": 46}\\n')\nos._exit(3)",
   "a report of the launcher": """
 def f(w):
   for number in range(256):

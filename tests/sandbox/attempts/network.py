@@ -14,5 +14,6 @@ def f(w):
     s.connect(name)
   return tried(lambda: unix(w["socket"]), lambda: unix("\\0" + w["abstract"]),
     socket.socketpair)""",
+  "a queue of the kernel's": "def f(w): return tried(lambda: os.pipe2(0o200))",
   "io_uring": "def f(w): return tried(lambda: raw(425, 425, 8, ctypes.create_string_buffer(120)))",
 }  # fmt: skip
