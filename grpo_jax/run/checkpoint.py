@@ -1,6 +1,7 @@
 """Checkpoints: Orbax, asynchronous, sealed; the newest few and the best by held-out score stay."""
 
 import bisect
+import contextlib
 import dataclasses
 import functools
 import os
@@ -178,9 +179,14 @@ class Checkpointer:
       with writing(self._workdir, "the last checkpoint", None):
         self._manager.wait_until_finished()
         self._manager.check_for_errors()
-    finally:
+    except BaseException:
       self._sealer.end()
-      self._manager.close()
+      # It would fail again with the same, and hide the line that says why.
+      with contextlib.suppress(OSError, ValueError):
+        self._manager.close()
+      raise
+    self._sealer.end()
+    self._manager.close()
 
 
 def _changing(state: TrainState) -> dict[str, Any]:

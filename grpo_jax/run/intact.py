@@ -68,7 +68,8 @@ class Sealer:
       if self._over.is_set():
         return
       time.sleep(_POLL_S)
-    with contextlib.suppress(FileNotFoundError):  # a newer one has taken its place
+    # A newer one may have taken its place, or the disk be full: then it goes unsealed.
+    with contextlib.suppress(OSError):
       seal(folder)
 
 

@@ -1,5 +1,6 @@
 """Seals: sizes and checksums of the files of a folder, to see later whether they are the same."""
 
+import contextlib
 import json
 import os
 import zlib
@@ -13,11 +14,16 @@ def seal(folder: str) -> None:
   """Writes FOLDER/seal.json, whole or not at all."""
   found = {name: _measured(os.path.join(folder, name)) for name in _files(folder)}
   temporary = os.path.join(folder, f"{SEAL}.tmp")
-  with open(temporary, "w", encoding="utf-8") as file:
-    json.dump(found, file)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(temporary, os.path.join(folder, SEAL))
+  try:
+    with open(temporary, "w", encoding="utf-8") as file:
+      json.dump(found, file)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, os.path.join(folder, SEAL))
+  except OSError:
+    with contextlib.suppress(OSError):
+      os.remove(temporary)
+    raise
 
 
 def broken(folder: str) -> str | None:
