@@ -2,17 +2,19 @@
 
 import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from grpo_jax.config import ConfigError, Scoring
+from grpo_jax.isolated.spawn import Spawn
 from grpo_jax.isolated.worker import Answer, begin, call
 
 _POLL_S = 0.2
 _GB = 10**9
+# What a pool raises whose processes are gone: BrokenProcessPool, and its own.
+_BROKEN = (RuntimeError,)
 
 
 class Workers:
@@ -21,26 +23,49 @@ class Workers:
   Args:
     config: how many, and their limits.
     log: a file for what they print.
-    pause: called while calls are waited for; may raise.
+    files: those whose functions will be called.
   """
 
-  def __init__(self, config: Scoring, log: str, pause: Callable[[], None] = lambda: None):
-    self._config, self._log, self._pause = config, os.path.abspath(log), pause
+  def __init__(self, config: Scoring, log: str, files: Sequence[str] = ()):
+    self._config, self._log, self._files = config, os.path.abspath(log), tuple(files)
     self._pool: Any = None
     self._known: set[int] = set()
 
-  def map(self, path: str, name: str, calls: Sequence[tuple]) -> list[Answer]:
+  def map(
+    self, path: str, name: str, calls: Sequence[tuple], pause: Callable[[], None] = lambda: None
+  ) -> list[Answer]:
     """What became of each call of function `name` of a file.
 
     "scored" with the score, or "error", "invalid", "timeout", "crash" with a text.
 
+    Args:
+      path, name: of the function.
+      calls: the arguments of each.
+      pause: called while they are waited for; may raise.
+
     Raises:
       ConfigError: pebble is not installed.
+      RuntimeError: no process can be started.
     """
-    limit = self._config.timeout_s
-    pool = self._started()
+    try:
+      return self._mapped(path, name, calls, pause)
+    except _BROKEN:  # a process was ended between two calls, and pebble ends all then
+      self.close()
+    try:
+      return self._mapped(path, name, calls, pause)
+    except _BROKEN as error:
+      self.close()
+      raise RuntimeError(
+        f"the processes that call {path}:{name} end before they answer ({error}): {self._log} may"
+        " say why; --config.scoring.workers=0 calls it in the run's own process"
+      ) from error
+
+  def _mapped(
+    self, path: str, name: str, calls: Sequence[tuple], pause: Callable[[], None]
+  ) -> list[Answer]:
+    limit, pool = self._config.timeout_s, self._started()
     futures = [pool.schedule(call, args=[path, name, *own], timeout=limit) for own in calls]
-    answers = [self._answer(future) for future in futures]
+    answers = [self._answer(future, pause) for future in futures]
     if any(kind in ("timeout", "crash") for kind, _ in answers):
       self._end_orphans()
     return answers
@@ -53,11 +78,11 @@ class Workers:
       self._end_orphans()
       self._pool = None
 
-  def _answer(self, future: Any) -> Answer:
+  def _answer(self, future: Any, pause: Callable[[], None]) -> Answer:
     from pebble import ProcessExpired
 
     while not future.done():
-      self._pause()
+      pause()
       concurrent.futures.wait([future], timeout=_POLL_S)
     try:
       return future.result()
@@ -76,9 +101,9 @@ class Workers:
         "rewards in worker processes need pebble: pip install 'grpo_jax[rewards]', or"
         " --config.scoring.workers=0 to call them in the run's own process, without limits"
       ) from None
-    context = multiprocessing.get_context("spawn")  # jax has threads, which a fork would lose
+    context = Spawn()
     self._pids = context.SimpleQueue()
-    limits = (self._pids, int(self._config.memory_gb * _GB), self._log)
+    limits = (self._pids, int(self._config.memory_gb * _GB), self._log, self._files)
     self._pool = pebble.ProcessPool(
       self._config.workers, initializer=begin, initargs=limits, context=context
     )

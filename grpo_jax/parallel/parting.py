@@ -40,6 +40,10 @@ def begin(timeout_s: float) -> None:
   atexit.register(_leave, timeout_s, watcher)
 
 
+class TogetherError(Exception):
+  """What all processes raise, by agreement: none has to be told of it."""
+
+
 @contextlib.contextmanager
 def guard() -> Iterator[None]:
   """Inside, a process that fails alone, or for want of another, ends at once.
@@ -48,6 +52,8 @@ def guard() -> Iterator[None]:
   """
   try:
     yield
+  except TogetherError:
+    raise
   except BaseException as error:
     if processes.count() == 1:
       raise

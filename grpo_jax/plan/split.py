@@ -70,7 +70,8 @@ def check_rows(work: Work, split: Split, stage: str) -> None:
     ConfigError: names the sizes.
   """
   group = work.G if work.decoded and split.cuts else 1
-  if work.P % work.parts or not cuts(split.rows, work.P // work.parts, group):
+  sampled = cuts(split.rows, work.P, group) if work.decoded else 1
+  if not sampled or work.P % work.parts or not cuts(split.rows, work.P // work.parts, group):
     raise ConfigError(
       f"stage {stage}: {work.P} prompts or rows are not divisible by {split.rows} parts over"
       f" devices x {work.minibatches} minibatches x {work.micro_batches} micro-batches"

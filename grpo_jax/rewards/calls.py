@@ -1,9 +1,11 @@
 """Calls of a reward in Python for every answer of a batch, whatever it does."""
 
 import collections
+import concurrent.futures
 import logging
+import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from grpo_jax.parallel import processes
 from grpo_jax.rewards.verifiers import Reward
 
 # How a call can fail: it raised, returned no number, took too long, or ended its process.
+_POLL_S = 0.2
+_WAITING = ("unit_tests",)  # rewards that wait for processes of their own
 KINDS = ("error", "invalid", "timeout", "crash")
 _LOG = logging.getLogger(__name__)
 _SHOWN: set[tuple[str, str]] = set()
@@ -29,6 +33,7 @@ def call_reward(
   *,
   workers: Workers | None,
   max_failed: float,
+  pause: Callable[[], None],
 ) -> tuple[np.ndarray, dict[str, int]]:
   """Scores f32[P,G] of one reward, NaN where it failed, and how often it did, by kind.
 
@@ -48,7 +53,7 @@ def call_reward(
       for at, group in enumerate(groups, start=rows.start)
       for text in group
     ]
-    answers = _answers(name, reward, asked, workers)
+    answers = _answers(name, reward, asked, workers, pause)
     for (kind, said), (_, text, _) in zip(answers, asked, strict=True):
       if kind in KINDS:
         last = str(said)
@@ -66,12 +71,38 @@ def call_reward(
 
 
 def _answers(
-  name: str, reward: Reward, asked: Sequence[tuple], workers: Workers | None
+  name: str,
+  reward: Reward,
+  asked: Sequence[tuple],
+  workers: Workers | None,
+  pause: Callable[[], None],
 ) -> list[Answer]:
   path, _, function = name.rpartition(":")
   if path and workers is not None:
-    return workers.map(path, function, asked)
-  return [_call(reward, *own) for own in asked]
+    return workers.map(path, function, asked, pause)
+  if name in _WAITING:
+    return _side_by_side(reward, asked, pause)
+  answers = []
+  for own in asked:
+    pause()
+    answers.append(_call(reward, *own))
+  return answers
+
+
+def _side_by_side(
+  reward: Reward, asked: Sequence[tuple], pause: Callable[[], None]
+) -> list[Answer]:
+  """Calls that wait for a process of their own, one for each core."""
+  pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+  try:
+    futures = [pool.submit(_call, reward, *own) for own in asked]
+    for future in futures:
+      while not future.done():
+        pause()
+        concurrent.futures.wait([future], timeout=_POLL_S)
+    return [future.result() for future in futures]
+  finally:
+    pool.shutdown(cancel_futures=True)
 
 
 def _call(reward: Reward, *arguments: Any) -> Answer:

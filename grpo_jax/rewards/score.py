@@ -49,6 +49,7 @@ def score(
   models: Mapping[str, LearnedReward] | None = None,
   workers: Workers | None = None,
   max_failed: float = 1.0,
+  pause: Callable[[], None] = lambda: None,
 ) -> Scores:
   """Scores G completions to each of P prompts.
 
@@ -63,6 +64,7 @@ def score(
     models: learned rewards by name.
     workers: processes that call rewards of files; None calls them here.
     max_failed: share of the answers at which each reward may fail, in [0, 1].
+    pause: called between answers; what it raises ends the scoring.
 
   Raises:
     ValueError: the arguments do not fit one another.
@@ -82,7 +84,9 @@ def score(
       parts[name] = _finite(name, _compiled(reward)(arrays[0], arrays[1]))  # type: ignore[arg-type]
       continue
     asked = (prompts, completions, fields)
-    parts[name], failed = call_reward(name, reward, *asked, workers=workers, max_failed=max_failed)
+    parts[name], failed = call_reward(
+      *(name, reward, *asked), workers=workers, max_failed=max_failed, pause=pause
+    )
     failures = {kind: failures[kind] + failed[kind] for kind in KINDS}
   raw = jnp.asarray(np.stack(list(parts.values())))
   whole = compose(raw, as_terms(dict(rewards)), step)

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from grpo_jax.config import Architecture, Experiment
 from grpo_jax.model import Network
-from grpo_jax.parallel import check_divisible
 from grpo_jax.parallel.ahead import Ahead, absent_devices, compile_ahead
+from grpo_jax.run.checks import check_batch
 from grpo_jax.run.lowered import stage_programs
 from grpo_jax.run.stage import Setting
 from grpo_jax.weights.tokenizer import CharacterTokenizer
@@ -40,9 +40,7 @@ def compile_stage(
   """
   stage = experiment.stages[name]
   over = absent_devices(experiment.parallel, devices)
-  size, what = stage.batch
-  parts, what = stage.optimizer.micro_batches, f"config.stages.{name}.{what}"
-  check_divisible(over, size, parts, what, group=stage.group)
+  check_batch(over, name, stage)
   network = over.network(Network.from_config(architecture, experiment.model))
   index = list(experiment.stages).index(name)
   # Which tokens stop an answer is a constant of the program, and no task is asked.

@@ -20,9 +20,10 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 from grpo_jax.config import Checkpoint, ConfigError
-from grpo_jax.parallel import processes, storage
+from grpo_jax.parallel import storage
 from grpo_jax.run.intact import Sealer, writing
-from grpo_jax.run.params import read_params, write_params
+from grpo_jax.run.params import is_there, read_params, write_params
+from grpo_jax.run.seal import broken
 from grpo_jax.types import Params, TrainState
 
 # Orbax numbers its operations, for the whole process: members of a population take turns.
@@ -120,7 +121,13 @@ class Checkpointer:
 
   @_in_turn
   def saved(self, number: int) -> dict[str, Any]:
-    """Checkpoint `number` as nested dicts of NumPy arrays, whatever kind of stage it is of."""
+    """Checkpoint `number` as nested dicts of NumPy arrays, whatever kind of stage it is of.
+
+    Raises:
+      ConfigError: a file of it is not as it was written.
+    """
+    if said := broken(os.path.join(self._workdir, "checkpoints", str(number))):
+      raise ConfigError(f"checkpoint {number} in {self._workdir}: {said}: take another one")
     saved = self._manager.item_metadata(number).tree
     # Named as NumPy, for the devices that they were on may not be here.
     like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
@@ -154,7 +161,7 @@ class Checkpointer:
 
   def is_pinned(self, what: str, stage: str) -> bool:
     """Whether there is WORKDIR/what/stage."""
-    return processes.decided(os.path.exists(os.path.join(self._workdir, what, stage)))
+    return is_there(os.path.join(self._workdir, what, stage))
 
   @_in_turn
   def save_best(self, stage: str, params: Params) -> None:

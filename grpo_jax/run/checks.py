@@ -53,9 +53,16 @@ def check_batches(experiment: Experiment, devices: AnyDevices) -> None:
     ConfigError: names the fields.
   """
   for name, stage in experiment.stages.items():
-    size, what = stage.batch
-    parts, what = stage.optimizer.micro_batches, f"config.stages.{name}.{what}"
-    check_divisible(devices, size, parts, what, group=stage.group)
+    check_batch(devices, name, stage)
+
+
+def check_batch(devices: AnyDevices, name: str, stage: Stage) -> None:
+  """`check_batches` of one stage."""
+  size, what = stage.batch
+  path, parts = f"config.stages.{name}", stage.optimizer.micro_batches
+  check_divisible(devices, size, parts, f"{path}.{what}", group=stage.group)
+  if isinstance(stage, GRPO):  # answered all at once
+    check_divisible(devices, stage.rollout.prompts, 1, f"{path}.rollout.prompts", group=stage.group)
 
 
 def check_stages(experiment: Experiment) -> None:
@@ -104,6 +111,14 @@ def check_rewards(experiment: Experiment) -> None:
       trained.append(f"stage:{stage_name}")
     if isinstance(stage, GRPO):
       _check_stage_rewards(f"config.stages.{stage_name}", stage, trained)
+
+
+def reward_files(experiment: Experiment) -> list[str]:
+  """The files of rewards of one's own."""
+  stages = [stage for stage in experiment.stages.values() if isinstance(stage, GRPO)]
+  names = [*_scores(experiment), *(name for stage in stages for name in stage.rewards)]
+  own = [name for name in names if ":" in name and not is_learned(name)]
+  return list(dict.fromkeys(name.rpartition(":")[0] for name in own))
 
 
 def _scores(experiment: Experiment) -> tuple[str, ...]:

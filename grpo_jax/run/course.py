@@ -5,6 +5,8 @@ import math
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from grpo_jax.config import Experiment
 from grpo_jax.parallel import processes
 from grpo_jax.run.checkpoint import Checkpointer
@@ -60,12 +62,10 @@ class Course:
       StopError: the run is asked to stop; what was done is saved.
     """
     try:
-      if self.step and due(self._setting.experiment, self._setting.name, self.step):
-        self._evaluate_if_missing()
       while not over(self._setting.experiment, self._setting.name, self.step, self._desk.writer):
         self._advance()
-        if self._is_asked():
-          raise StopError(self._desk.asked())
+        if number := self._asked():
+          raise StopError(number)
     except StopError:
       self._leave()
       raise
@@ -115,23 +115,16 @@ class Course:
     self._saved = self.step
     self._setting.pause("save")
 
-  def _is_asked(self) -> bool:
-    """Whether a signal came; of several processes, to any of them."""
-    asked = bool(self._desk.asked())
-    return processes.agree(asked) if processes.count() > 1 else asked
+  def _asked(self) -> int:
+    """The signal that came, 0 for none; of several processes, to any of them."""
+    number = self._desk.asked()
+    return int(processes.gather(np.array([number])).max()) if processes.count() > 1 else number
 
   def _leave(self) -> None:
     """Saves what was done since the last checkpoint."""
     self._tell(0)
     if self.step != self._saved:
       self._save(None)
-
-  def _evaluate_if_missing(self) -> None:
-    """Where the run was stopped in an evaluation, its state is saved and its figures are not."""
-    lines = self._desk.writer.metrics(self._setting.name)
-    own = (line for line in lines if line["step"] == self.step)
-    if not any(name.startswith("eval/") for line in own for name in line):
-      self.evaluate()
 
 
 def due(experiment: Experiment, name: str, step: int) -> bool:

@@ -25,7 +25,14 @@ def examine(workdir: str) -> list[str]:
   members = sorted(name for name in names if name.startswith("member-"))
   if not members:
     raise ConfigError(f"{workdir} is no run folder: it has no metrics.jsonl")
-  return [line for name in members for line in examine(os.path.join(workdir, name))]
+  return [line for name in members for line in _member(os.path.join(workdir, name))]
+
+
+def _member(folder: str) -> list[str]:
+  """One that failed before its first step has no figures, and a log."""
+  if os.path.isfile(os.path.join(folder, "metrics.jsonl")):
+    return examine(folder)
+  return [f"{folder}: no figures; log.txt may say why"]
 
 
 def _lines(path: str) -> Iterator[dict[str, Any]]:

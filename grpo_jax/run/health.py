@@ -104,7 +104,9 @@ def _reward_hacking(health: Health) -> str | None:
   problems = health.evaluations[-1].get("eval/problems") or 1.0
   noise = 2 * math.sqrt(2 * high * (1 - high) / problems)
   then = [
-    n["reward/mean"] for n in health.steps if n["step"] <= best["step"] and n.get("reward/mean")
+    n["reward/mean"]
+    for n in health.steps
+    if n["step"] <= best["step"] and n.get("reward/mean") is not None
   ]
   reward = health.recent("reward/mean")
   before = sum(then[-_WINDOW:]) / len(then[-_WINDOW:]) if then else _first(health, "reward/mean")

@@ -19,6 +19,7 @@ from grpo_jax.run.checks import (
   check_context,
   check_rewards,
   check_stages,
+  reward_files,
 )
 from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.drill import parse, with_drill
@@ -109,7 +110,7 @@ def run(
     alone = shared is None and processes.count() == 1
     pause = with_drill(fault, stopping.pause(asked) if alone else stopping.no_pause)
     log = os.path.join(workdir, "rewards.log")
-    workers = Workers(experiment.scoring, log, lambda: pause("reward wait"))
+    workers = Workers(experiment.scoring, log, reward_files(experiment))
     setting = Setting(
       *(experiment, 0, network, policy.tokenizer, task, devices, workdir),
       pause=pause,

@@ -1,6 +1,7 @@
 """Parameters in a folder of their own, sealed: references, and what was best."""
 
 import os
+import shutil
 
 import jax
 import orbax.checkpoint as ocp
@@ -11,6 +12,9 @@ from grpo_jax.run.intact import writing
 from grpo_jax.run.seal import broken, seal
 from grpo_jax.types import Params
 
+# Of a folder that is being replaced.
+_NEW, _OLD = ".new", ".old"
+
 
 def write_params(workdir: str, path: str, params: Params) -> None:
   """Writes `path`, a folder below the run's; one that is there is replaced.
@@ -18,13 +22,31 @@ def write_params(workdir: str, path: str, params: Params) -> None:
   Raises:
     RuntimeError: there is no room for it.
   """
-  whole = storage.storable(params)
+  whole, fresh = storage.storable(params), f"{path}{_NEW}"
   room = writing(workdir, os.path.relpath(path, workdir), whole)
   with room, ocp.StandardCheckpointer() as checkpointer:
-    checkpointer.save(path, whole, force=True)
+    checkpointer.save(fresh, whole, force=True)
     checkpointer.wait_until_finished()
-  if processes.index() == 0:
-    seal(path)
+    with processes.together():
+      if processes.index() == 0:
+        seal(fresh)
+        _replace(path, fresh)
+
+
+def _replace(path: str, fresh: str) -> None:
+  """Puts one folder in the place of another: at any moment one of the two is there."""
+  if os.path.isdir(path):
+    shutil.rmtree(f"{path}{_OLD}", ignore_errors=True)
+    os.rename(path, f"{path}{_OLD}")
+  os.rename(fresh, path)
+  shutil.rmtree(f"{path}{_OLD}", ignore_errors=True)
+
+
+def is_there(path: str) -> bool:
+  """Whether `write_params` has written `path`; all processes ask alike."""
+  if processes.index() == 0 and not os.path.isdir(path) and os.path.isdir(f"{path}{_OLD}"):
+    os.rename(f"{path}{_OLD}", path)  # it was being replaced when the run was killed
+  return processes.decided(os.path.isdir(path))
 
 
 def read_params(path: str, like: Params) -> Params:

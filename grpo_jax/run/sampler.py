@@ -90,6 +90,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
       models=models,
       workers=setting.workers,
       max_failed=setting.experiment.scoring.max_failed,
+      pause=lambda: setting.pause("scoring"),
     )
     check_scores(stage, scores.total, asked[0])
     times.append(time.monotonic())

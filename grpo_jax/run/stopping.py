@@ -7,13 +7,15 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from grpo_jax.parallel.parting import TogetherError
+
 # The number of the signal that has asked the run to stop; 0 before.
 Asked = Callable[[], int]
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LINE = "{}: what is in work ends and is saved; a second one ends the run at once\n"
 
 
-class StopError(Exception):
+class StopError(TogetherError):
   """The run has been asked to stop, and can be left here.
 
   number: of the signal.
@@ -71,5 +73,13 @@ def check(asked: Asked) -> None:
 
 
 def pause(asked: Asked) -> Callable[[str], None]:
-  """`check`, for the places of a step where what it has done can be given up."""
-  return lambda _: check(asked)
+  """`check`, for the places of a step where what it has done can be given up.
+
+  An evaluation cannot: what it finds belongs to the checkpoint of its step.
+  """
+
+  def at(place: str) -> None:
+    if place != "evaluation":
+      check(asked)
+
+  return at

@@ -11,6 +11,7 @@ from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.parallel import ONE_DEVICE, Devices, MeshDevices, check_divisible, make_mesh
 from grpo_jax.parallel.rules import cuts
 from grpo_jax.rollout import make_rollout
+from grpo_jax.run.checks import check_batch
 from grpo_jax.run.keys import seeded
 from tests import toys
 from tests.parallel.hlo import collectives
@@ -113,3 +114,14 @@ def test_what_cannot_be_shared_evenly_is_one_line():
 def test_a_stage_says_what_may_be_shared():
   assert config.GRPO(rollout=config.Rollout(group_size=6)).group == 6
   assert config.Pretrain().group == 1
+
+
+def test_all_prompts_of_a_rollout_are_shared_too():
+  """Four of a micro-batch would be, by their answers; all twelve are on no eight devices evenly."""
+  sizes = config.Rollout(prompts=12, group_size=8)
+  stage = config.GRPO(rollout=sizes, optimizer=config.Optimizer(micro_batches=3))
+  eight = MeshDevices(make_mesh(Parallel(mode="mesh", fsdp=8), [jax.devices()[0]] * 8))
+  with pytest.raises(ConfigError, match=r"stages.rl.rollout.prompts = 12 is not divisible by 8"):
+    check_batch(eight, "rl", stage)
+  stage.rollout.prompts = 24
+  check_batch(eight, "rl", stage)

@@ -148,6 +148,22 @@ def _lose(tmp_path, flags, how, lost=1, count=2):
   return found, time.monotonic() - began
 
 
+@pytest.mark.parametrize("asked", [0, 1])
+def test_a_signal_to_one_of_two_ends_both_with_their_state_saved(alone, tmp_path, asked):
+  """As where one machine of several is taken back."""
+  started = fleet.train(tmp_path, 2, *_SHORT, *_PMAP, devices=2)
+  _wait_for(tmp_path, "grpo", 1, started)
+  started[asked].send_signal(signal.SIGTERM)
+  for process in fleet.ended(started, 120):
+    assert process.code == 143, process.err
+    assert "stopped by SIGTERM, and saved; resume with: " in process.err
+    assert "Traceback" not in process.err
+  done = _lines(tmp_path, "metrics")[-1]["step"]
+  (result,) = _run(tmp_path, 1, _PMAP)
+  assert f"resuming grpo after step {done}" in result.out
+  _assert_same_run(alone, tmp_path)
+
+
 def _assert_told(found):
   for process in found:
     told = [line for line in process.err.splitlines() if line.startswith("error: ")]

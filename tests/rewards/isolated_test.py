@@ -1,6 +1,8 @@
 """Rewards that hang, crash, eat memory or misbehave: each costs one answer, and soon."""
 
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -11,7 +13,7 @@ from grpo_jax.isolated.pool import Workers
 from grpo_jax.rewards import score
 
 _REWARD = """
-import ctypes, os, subprocess, sys, time
+import ctypes, os, signal, subprocess, sys, time
 seen = []
 def own(prompt, completion, fields):
   seen.append(completion)
@@ -40,11 +42,15 @@ def own(prompt, completion, fields):
     time.sleep(60)
   if completion == "print":
     print("printed", input())
+  if completion == "alarm":
+    signal.alarm(1)
   if completion == "environment":
     os.environ["LEFT"] = "1"
   return float(len(completion))
 """
 _GOOD = "good"
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_ENV = os.environ | {"PYTHONPATH": _ROOT}
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +145,10 @@ def test_a_run_that_is_asked_to_stop_does_not_wait(reward):
   def pause():
     raise StoppedError
 
-  made = Workers(Scoring(workers=1, timeout_s=60), str(reward / "log"), pause)
+  made = Workers(Scoring(workers=1, timeout_s=60), str(reward / "log"))
   started = time.monotonic()
   with pytest.raises(StoppedError):
-    made.map(str(reward / "own.py"), "own", [("?", "sleep", {})])
+    made.map(str(reward / "own.py"), "own", [("?", "sleep", {})], pause)
   made.close()
   assert time.monotonic() - started < 15
 
@@ -151,3 +157,59 @@ def test_without_pebble_it_is_a_line(reward, monkeypatch):
   monkeypatch.setitem(__import__("sys").modules, "pebble", None)
   with pytest.raises(ConfigError, match=r"pip install 'grpo_jax\[rewards\]'"):
     _score(reward, Workers(Scoring(), str(reward / "log")), [_GOOD])
+
+
+def test_a_process_that_ends_between_two_calls_is_replaced(reward):
+  made = Workers(Scoring(workers=1, timeout_s=20), str(reward / "log"))
+  assert made.map(str(reward / "own.py"), "own", [("?", "alarm", {})]) == [("scored", 5.0)]
+  time.sleep(2.5)
+  assert made.map(str(reward / "own.py"), "own", [("?", _GOOD, {})]) == [("scored", 4.0)]
+  made.close()
+
+
+def test_what_a_file_imports_is_not_in_the_time_of_a_call(tmp_path):
+  (tmp_path / "slow.py").write_text("import time\ntime.sleep(3)\ndef own(*_):\n  return 1.0\n")
+  path = str(tmp_path / "slow.py")
+  made = Workers(Scoring(workers=1, timeout_s=1.5), str(tmp_path / "log"), [path])
+  assert made.map(path, "own", [("?", "a", {})]) == [("scored", 1.0)]
+  made.close()
+
+
+_SCRIPT = """
+import sys
+from grpo_jax.config import Scoring
+from grpo_jax.isolated.pool import Workers
+print("main", flush=True)
+made = Workers(Scoring(workers=1, timeout_s=60), sys.argv[2])
+print(made.map(sys.argv[1], "own", [("?", "good", {})]), flush=True)
+made.map(sys.argv[1], "own", [("?", sys.argv[3], {})])
+"""
+
+
+@pytest.mark.parametrize("answer", ["loop", "power"])
+def test_a_killed_run_leaves_no_worker_and_a_script_needs_no_guard(reward, tmp_path, answer):
+  script = tmp_path / "script.py"
+  script.write_text(_SCRIPT)
+  mark = str(tmp_path / "the_log")
+  command = [sys.executable, str(script), str(reward / "own.py"), mark, answer]
+  process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT, env=_ENV)
+  assert process.stdout.readline() == "main\n"
+  assert process.stdout.readline() == "[('scored', 4.0)]\n"
+  time.sleep(1)
+  (worker,) = _children(process.pid)
+  process.kill()
+  process.wait()
+  end = time.monotonic() + 10
+  while os.path.exists(f"/proc/{worker}/exe") and time.monotonic() < end:
+    time.sleep(0.1)
+  assert not os.path.exists(f"/proc/{worker}/exe")
+
+
+def _children(pid):
+  """Those that are in a group of their own, as workers are."""
+  with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+    found = file.read().split()
+  for task in os.listdir(f"/proc/{pid}/task"):
+    with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+      found += file.read().split()
+  return [int(n) for n in dict.fromkeys(found) if os.getpgid(int(n)) == int(n)]

@@ -78,6 +78,12 @@ def test_a_reward_that_rises_as_the_held_out_score_falls():
   assert _names([*before, *both]) == []
 
 
+def test_a_reward_of_nothing_counts_as_what_it_was():
+  before = _steps(1, reward__mean=0.9) + _steps(19, start=2, reward__mean=0.0)
+  lines = [*before, _evaluation(20, 0.8), *_steps(20, start=21, reward__mean=0.6)]
+  assert _names([*lines, _evaluation(40, 0.3)]) == [(40, "reward hacking")]
+
+
 def test_skipped_updates_are_loud_at_five_percent():
   assert _names(_steps(19) + _steps(1, start=20, train__nonfinite=1.0)) == [
     (20, "numbers gone bad")
@@ -127,7 +133,9 @@ def test_the_doctor_refuses_what_is_no_run_and_reads_up_to_a_torn_line(tmp_path)
   lines = [json.dumps(line) for line in _steps(6, length__truncated=0.9)]
   (tmp_path / "member-000").mkdir()
   (tmp_path / "member-000" / "metrics.jsonl").write_text("\n".join([*lines, '{"stage": "r']))
-  (found,) = examine(str(tmp_path))
+  (tmp_path / "member-001").mkdir()  # it failed before its first step
+  found, empty = examine(str(tmp_path))
+  assert empty.endswith("member-001: no figures; log.txt may say why")
   assert "member-000: rl step 5: length explosion" in found
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from grpo_jax import config
 from grpo_jax.config import ConfigError
+from grpo_jax.run import params
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.intact import set_aside, writing
+from grpo_jax.run.params import is_there, read_params, write_params
 from grpo_jax.run.seal import SEAL, broken, seal
 from grpo_jax.steps.update import init_state
 from tests.run import stages_test
@@ -119,12 +121,48 @@ def test_a_place_that_is_taken_is_not_written_over(stopped, tmp_path):
 
 def test_a_damaged_reference_is_not_used(tmp_path):
   """Pitfall 16: what the KL compares with is what it was, or the run does not go on."""
-  checkpoints, params = Checkpointer(str(tmp_path), config.Checkpoint()), {"a": np.arange(9.0)}
-  checkpoints.pinned("reference", "rl", params)
-  np.testing.assert_array_equal(checkpoints.pinned("reference", "rl", params)["a"], params["a"])
+  checkpoints, own = Checkpointer(str(tmp_path), config.Checkpoint()), {"a": np.arange(9.0)}
+  checkpoints.pinned("reference", "rl", own)
+  np.testing.assert_array_equal(checkpoints.pinned("reference", "rl", own)["a"], own["a"])
   _flip(_largest(tmp_path / "reference" / "rl"))
   with pytest.raises(ConfigError, match=r"reference/rl: .* checksum"):
-    checkpoints.pinned("reference", "rl", params)
+    checkpoints.pinned("reference", "rl", own)
+  checkpoints.close()
+
+
+def test_what_is_replaced_is_there_until_the_new_one_is(tmp_path, monkeypatch):
+  """The run is killed as it puts the new one in place."""
+  path, old, new = str(tmp_path / "best" / "rl"), {"a": np.zeros(9)}, {"a": np.ones(9)}
+  write_params(str(tmp_path), path, old)
+  with monkeypatch.context() as patch:
+    patch.setattr(params.os, "rename", _once(os.rename))
+    with pytest.raises(KeyboardInterrupt):
+      write_params(str(tmp_path), path, new)
+  assert is_there(path)
+  np.testing.assert_array_equal(read_params(path, old)["a"], old["a"])
+  write_params(str(tmp_path), path, new)
+  np.testing.assert_array_equal(read_params(path, old)["a"], new["a"])
+  assert os.listdir(tmp_path / "best") == ["rl"]
+
+
+def _once(rename):
+  done = []
+
+  def killed(*places):
+    if done:
+      raise KeyboardInterrupt
+    done.append(rename(*places))
+
+  return killed
+
+
+def test_a_damaged_checkpoint_is_not_exported(stopped, tmp_path):
+  shutil.copytree(stopped / "left", tmp_path / "run")
+  _flip(_largest(tmp_path / "run" / "checkpoints" / "3"))
+  checkpoints = Checkpointer(str(tmp_path / "run"), config.Checkpoint())
+  with pytest.raises(ConfigError, match=r"checkpoint 3 in .* checksum .*: take another one"):
+    checkpoints.saved(3)
+  assert checkpoints.saved(2)["params"]
   checkpoints.close()
 
 

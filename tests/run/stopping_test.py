@@ -6,9 +6,11 @@ import threading
 
 import pytest
 
+from grpo_jax import config
 from grpo_jax.config import ConfigError
 from grpo_jax.run import loop, stopping
 from grpo_jax.run.drill import Drill, parse, with_drill
+from grpo_jax.run.population import run_population
 from grpo_jax.run.stopping import StopError, watching
 from tests.run import stages_test
 
@@ -74,14 +76,15 @@ def _figures(workdir):
 def whole(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("whole")
   _run(workdir)
-  return _figures(workdir)
+  return _figures(workdir), _checkpoints(workdir)
 
 
 @pytest.mark.parametrize(
   ("fault", "saved"),
   [
     # Stages of three steps, evaluated after two and three; 1 is the evaluation before all.
-    ("sigterm:evaluation@1", None),
+    # An evaluation is finished: what it finds belongs to the checkpoint of its step.
+    ("sigterm:evaluation@1", 1),
     ("sigterm:evaluation@2", 2),
     ("sigterm:save@2", 3),
     ("sigint:rollout@1", 3),
@@ -95,11 +98,31 @@ def test_what_is_given_up_is_done_again(interruptible, tmp_path, whole, fault, s
   """State and figures up to the step before are there, and the run ends as if nothing had been."""
   with pytest.raises(StopError, match="stopped by SIG"):
     _run(tmp_path, fault)
-  assert (_checkpoints(tmp_path) or [None])[-1] == saved
-  steps = stages_test.places(tmp_path)
-  assert len(steps) == (saved or 0)
+  assert _checkpoints(tmp_path)[-1] == saved
+  assert len(stages_test.places(tmp_path)) == saved
   _run(tmp_path)
-  assert _figures(tmp_path) == whole
+  assert (_figures(tmp_path), _checkpoints(tmp_path)) == whole
+
+
+def test_the_members_of_a_population_stop_together_and_go_on(interruptible, tmp_path):
+  whole = _populated(tmp_path / "whole", lambda _: None)
+
+  def say(line):
+    if line.startswith("rl 2/"):
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  with pytest.raises(StopError, match="stopped by SIGTERM"):
+    _populated(tmp_path / "left", say)
+  assert _checkpoints(tmp_path / "left" / "member-001")[-1] in (2, 3, 4)
+  assert _populated(tmp_path / "left", lambda _: None) == whole
+
+
+def _populated(workdir, say):
+  """The figures of two members."""
+  own = stages_test.experiment({"rl": stages_test._grpo(steps=5)})
+  own.population = config.Population(size=2, devices=1)
+  run_population(own, str(workdir), say=say)
+  return [_figures(workdir / f"member-00{number}") for number in (0, 1)]
 
 
 def test_a_drill_is_read_or_refused_in_a_line():
