@@ -87,14 +87,8 @@ def tensor(contents: Contents, name: str) -> np.ndarray:
   import gguf
 
   entry = contents.entries[name]
-  try:
-    kind = gguf.GGMLQuantizationType(entry.kind)
-    block, size = gguf.GGML_QUANT_SIZES[kind]
-  except (ValueError, KeyError):
-    raise ValueError(f"tensor {name} has the unknown type {entry.kind}") from None
-  if not entry.shape or entry.shape[-1] % block:
-    raise ValueError(f"tensor {name} of shape {entry.shape} has rows that are no whole blocks")
-  end = entry.start + math.prod(entry.shape) // block * size
+  end = _end(name, entry)
+  kind = gguf.GGMLQuantizationType(entry.kind)
   if end > len(contents.data):
     raise ValueError(f"tensor {name} reaches past the end of the file")
   raw = contents.data[entry.start : end].reshape(*entry.shape[:-1], -1)
@@ -102,6 +96,33 @@ def tensor(contents: Contents, name: str) -> np.ndarray:
     return np.asarray(gguf.dequantize(np.asarray(raw), kind), np.float32).reshape(entry.shape)
   except NotImplementedError as error:
     raise ValueError(f"tensor {name} of type {kind.name} cannot be dequantised") from error
+
+
+def check_places(contents: Contents) -> None:
+  """Refuses tensors that share bytes: a small file of them would fill any memory.
+
+  Raises:
+    ValueError: two overlap, or the type of one is unknown.
+  """
+  last, reached = "", 0
+  for name, entry in sorted(contents.entries.items(), key=lambda item: item[1].start):
+    if entry.start < reached:
+      raise ValueError(f"tensors {last} and {name} overlap")
+    last, reached = name, _end(name, entry)
+
+
+def _end(name: str, entry: Entry) -> int:
+  """The byte after a tensor's last."""
+  import gguf
+
+  try:
+    kind = gguf.GGMLQuantizationType(entry.kind)
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+  except (ValueError, KeyError):
+    raise ValueError(f"tensor {name} has the unknown type {entry.kind}") from None
+  if not entry.shape or entry.shape[-1] % block:
+    raise ValueError(f"tensor {name} of shape {entry.shape} has rows that are no whole blocks")
+  return entry.start + math.prod(entry.shape) // block * size
 
 
 class _Cursor:
