@@ -79,18 +79,16 @@ def _entries(cursor: "_Cursor", count: int) -> dict[str, Entry]:
 
 
 def tensor(contents: Contents, name: str) -> np.ndarray:
-  """A tensor, dequantised to float32.
+  """A tensor, dequantised to float32, of a file whose places have been checked.
 
   Raises:
-    ValueError: it reaches past the end of the file, or its type cannot be undone.
+    ValueError: its type cannot be undone.
   """
   import gguf
 
   entry = contents.entries[name]
   end = _end(name, entry)
   kind = gguf.GGMLQuantizationType(entry.kind)
-  if end > len(contents.data):
-    raise ValueError(f"tensor {name} reaches past the end of the file")
   raw = contents.data[entry.start : end].reshape(*entry.shape[:-1], -1)
   try:
     return np.asarray(gguf.dequantize(np.asarray(raw), kind), np.float32).reshape(entry.shape)
@@ -99,16 +97,18 @@ def tensor(contents: Contents, name: str) -> np.ndarray:
 
 
 def check_places(contents: Contents) -> None:
-  """Refuses tensors that share bytes: a small file of them would fill any memory.
+  """Refuses tensors that the file has not room for: a small file of them would fill any memory.
 
   Raises:
-    ValueError: two overlap, or the type of one is unknown.
+    ValueError: two overlap, one reaches past the end, or its type is unknown.
   """
   last, reached = "", 0
   for name, entry in sorted(contents.entries.items(), key=lambda item: item[1].start):
     if entry.start < reached:
       raise ValueError(f"tensors {last} and {name} overlap")
     last, reached = name, _end(name, entry)
+    if reached > len(contents.data):
+      raise ValueError(f"tensor {name} reaches past the end of the file")
 
 
 def _end(name: str, entry: Entry) -> int:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from grpo_jax import weights
 from grpo_jax.weights.errors import WeightsError, refusing
+from grpo_jax.weights.gguf_file import Contents, Entry, check_places
 from grpo_jax.weights.safetensors import FolderTensors
 from grpo_jax.weights.tokenizer import HuggingFaceTokenizer
 from tests.weights.gguf_file_test import write
@@ -158,6 +159,14 @@ def test_tensors_of_a_gguf_that_share_their_bytes(tmp_path):
   with open(path, "wb") as file:
     file.write(whole[:at] + struct.pack("<Q", 0) + whole[at + 8 :])
   assert "overlap" in refused(path)
+
+
+def test_a_tensor_without_room_in_a_gguf(tmp_path):
+  """Seen before any tensor is read, or memory asked for."""
+  for shape, start in (((2**40,), 0), ((8,), 40), ((1,), 2**63)):
+    contents = Contents({}, {"a": Entry(shape, 0, start)}, np.zeros(64, np.uint8))
+    with pytest.raises(ValueError, match="a reaches past the end of the file"):
+      check_places(contents)
 
 
 def test_weights_that_do_not_fit_are_one_line(tmp_path):
