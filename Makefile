@@ -5,8 +5,9 @@ RUN := $(VENV)/bin/python
 WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
+SECONDS ?= 60
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-parity test-tpu lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-parity test-tpu fuzz lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -97,6 +98,18 @@ test-parity: setup model .venv-parity/.ready  ## Against transformers and torch,
 	.venv-parity/bin/python -m pip install -q 'torch==2.13.0' 'transformers>=5.0' 'peft>=0.18' accelerate jinja2 safetensors gguf
 	@touch $@
 
+# Inputs that are learned stay in .cache/fuzz: the next run goes on from them.
+fuzz: setup .venv-fuzz/.ready  ## Malformed files of every kind, SECONDS=60 each, in an environment of its own
+	for target in gguf safetensors config index tokenizer tokenizer_config template jsonl parquet; do \
+	  PYTHONPATH=.:"$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  .venv-fuzz/bin/python -m tests.fuzz.run --target=$$target --seconds=$(SECONDS) || exit 1; \
+	done
+
+.venv-fuzz/.ready: | $(VENV)/.ready
+	$(RUN) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install -q 'atheris==3.0.0'
+	@touch $@
+
 lint: setup  ## Lint, format and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -110,4 +123,4 @@ lock:  ## Pins every version anew
 	uv pip compile --universal --python-version 3.11 --extra weights --extra data --extra report --extra rewards --extra sweep --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:  ## Removes environments and caches, not runs
-	rm -rf $(VENV) .libtpu .venv-parity .venv-trl .venv-tunix .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .libtpu .venv-parity .venv-trl .venv-tunix .venv-fuzz .mypy_cache .ruff_cache .pytest_cache

@@ -1,6 +1,7 @@
 """Questions and answers in files of one's own, JSONL or Parquet."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -45,7 +46,8 @@ def _read(path: str, config: Questions) -> list[Example]:
 
 def _example(row: dict[str, Any], where: str, expected: str, config: Questions) -> Example:
   question, solution = row.get(config.question), row.get(config.answer)
-  if isinstance(solution, (int, float)) and not isinstance(solution, bool):
+  finite = not isinstance(solution, float) or math.isfinite(solution)  # NaN is an empty cell
+  if isinstance(solution, (int, float)) and not isinstance(solution, bool) and finite:
     solution = json.dumps(solution)
   if not isinstance(question, str) or not isinstance(solution, str):
     raise ConfigError(f"{where}: {expected}, found {found(row)}")

@@ -2,12 +2,17 @@
 
 import codecs
 import json
+import os
 from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
 
 from grpo_jax.config import ConfigError
+
+# What a Parquet file unpacks to: so many times its size or so many bytes at most, a row's own too.
+_MOST_GROWTH, _LEAST_BYTES, _ROW_BYTES = 200, 1 << 28, 100
+_BATCH = 1024
 
 # Where a row stands, as FILE:NUMBER from 1, and its columns.
 Row = tuple[str, dict[str, Any]]
@@ -33,6 +38,10 @@ def read_rows(path: str, expected: str, columns: Sequence[str] | None = None) ->
         rows = _jsonl(file, expected)
   except OSError as error:
     raise ConfigError(f"{path}: {error.strerror or error}; {expected} on each line") from error
+  except MemoryError as error:
+    raise ConfigError(
+      f"{path}: its rows do not fit into memory; {expected} on each line"
+    ) from error
   if not rows:
     raise ConfigError(f"{path}: no rows; {expected} on each line")
   return rows
@@ -85,9 +94,33 @@ def _parquet(file: IO[bytes], expected: str, columns: Sequence[str] | None) -> l
     names = table.schema_arrow.names
     if columns is not None and not set(columns) <= set(names):
       raise ConfigError(f"{path}: {expected}, found {found(dict.fromkeys(names))}")
-    batches = table.iter_batches(columns=None if columns is None else list(columns))
-    rows = [row for batch in batches for row in batch.to_pylist()]
-  except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-    said = " ".join(str(error).split())[:200]
+    rows = _unpacked(table, None if columns is None else list(columns), os.path.getsize(path))
+  except ConfigError:
+    raise
+  except Exception as error:  # Arrow's, the system's, and those of Python's dates and texts
+    plain = "".join(sign if sign.isprintable() else " " for sign in str(error))
+    said = " ".join(plain.split())[:200]
     raise ConfigError(f"{path}: broken Parquet ({said}); {expected}") from error
   return [(f"{path}:{number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _unpacked(table: Any, columns: list[str] | None, size: int) -> list[dict[str, Any]]:
+  """The rows; a few kilobytes can claim billions of them, or one long text in each.
+
+  Raises:
+    ValueError: they are far larger than the file.
+  """
+  most = max(_LEAST_BYTES, _MOST_GROWTH * size)
+  # No text is longer than its group: so many of the longest are in memory before they are counted.
+  # The group's size and not its columns': asked for those, Arrow aborts at a damaged file.
+  groups = range(table.num_row_groups)
+  longest = max((table.metadata.row_group(group).total_byte_size for group in groups), default=1)
+  batch_size = min(max(most // max(longest, 1), 1), _BATCH)
+  rows: list[dict[str, Any]] = []
+  grown = 0
+  for batch in table.iter_batches(batch_size, columns=columns):
+    grown += batch.nbytes + _ROW_BYTES * batch.num_rows
+    if grown > most:
+      raise ValueError(f"{size} bytes that unpack to more than {most}")
+    rows += batch.to_pylist()
+  return rows

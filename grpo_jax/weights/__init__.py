@@ -4,7 +4,7 @@ import os
 
 from grpo_jax.config import Architecture
 from grpo_jax.weights.adapter import save_adapter
-from grpo_jax.weights.errors import WeightsError
+from grpo_jax.weights.errors import WeightsError, refusing
 from grpo_jax.weights.export import save
 from grpo_jax.weights.files import Pretrained
 from grpo_jax.weights.tokenizer import Tokenizer
@@ -18,7 +18,8 @@ def load(path: str) -> Pretrained:
   Raises:
     WeightsError: one line on what is missing or malformed, and in which file.
   """
-  pretrained = _read(path)
+  with refusing(path):  # of whatever size or depth, it ends here
+    pretrained = _read(path)
   rows, tokens = pretrained.architecture.vocab_size, pretrained.tokenizer.vocab_size
   if tokens > rows:
     raise WeightsError(f"{path}: the tokenizer has {tokens} tokens, the embedding only {rows}")
@@ -31,6 +32,11 @@ def outline(path: str) -> tuple[Architecture, Tokenizer]:
   Raises:
     WeightsError: one line on what is missing or malformed, and in which file.
   """
+  with refusing(path):
+    return _outline(path)
+
+
+def _outline(path: str) -> tuple[Architecture, Tokenizer]:
   if os.path.isdir(path):
     from grpo_jax.weights.huggingface import outline_folder
 

@@ -56,7 +56,7 @@ class Renderer:
       line = process.stdout.readline()
     except BrokenPipeError:
       line = ""
-    if line:
+    if line.endswith("\n"):  # half a line is of a process that was ended as it wrote
       return json.loads(line)
     _stop(process)
     return {"error": "it ran over its limits of processor time or memory"}

@@ -12,8 +12,24 @@ class WeightsError(ConfigError):
   """A model file that cannot be read; the message is one line."""
 
   def __init__(self, message: str):
-    line = " ".join(message.split())
+    # What a file made us say goes to a terminal: no control characters, no lone surrogates.
+    words = " ".join(message[: 4 * _LONGEST].split())
+    line = "".join(character if character.isprintable() else "\ufffd" for character in words)
     super().__init__(line if len(line) <= _LONGEST else line[:_LONGEST] + "...")
+
+
+@contextlib.contextmanager
+def refusing(what: str) -> Iterator[None]:
+  """Turns whatever a library raises at a malformed file into one line that begins with `what`."""
+  try:
+    yield
+  except WeightsError:
+    raise
+  except BaseException as error:
+    # A library in Rust that gives up raises what is no Exception; Ctrl-C is none either.
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+      raise
+    raise WeightsError(f"{what}: {str(error) or type(error).__name__}") from error
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What the readers of weights share: the result, names and shapes of tensors, the tree."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -53,11 +54,12 @@ def layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
 
 def file_shape(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
   """The shape in a file of a layer's weight whose shape in the tree is given."""
+  # In whole numbers of any size: 2^32 heads of 2^32 are none in those of NumPy.
   if name.endswith(("norm", "bias")):
-    return (int(np.prod(shape)),)
+    return (math.prod(shape),)
   if name == "output":
-    return (shape[-1], int(np.prod(shape[:-1])))
-  return (int(np.prod(shape[1:])), shape[0])
+    return (shape[-1], math.prod(shape[:-1]))
+  return (math.prod(shape[1:]), shape[0])
 
 
 def expected(a: Architecture, names: Mapping[str, str]) -> Iterator[tuple[str, tuple[int, ...]]]:

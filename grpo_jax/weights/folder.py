@@ -6,6 +6,9 @@ from typing import Any
 
 from grpo_jax.weights.errors import WeightsError
 
+# The largest tokenizer.json has 35 MB; what is read as JSON takes up to twenty times its size.
+_MOST_BYTES = 1 << 26
+
 
 def inside(folder: str, name: Any) -> str | None:
   """The real path of a file of a folder, links followed; None where there is no such file.
@@ -15,7 +18,10 @@ def inside(folder: str, name: Any) -> str | None:
   """
   root = os.path.realpath(folder)
   written = os.path.abspath(os.path.join(root, str(name).replace("\0", "")))
-  real = os.path.realpath(written)
+  try:
+    real = os.path.realpath(written)
+  except UnicodeEncodeError as error:
+    raise WeightsError(f"{folder}: {str(name)!r} is no name of a file") from error
   homes = [root]
   if os.path.basename(os.path.dirname(root)) == "snapshots":
     # A hub cache keeps its files in blobs/, and snapshots/<revision>/ links to them.
@@ -37,6 +43,9 @@ def read_text(folder: str, name: str, *, required: bool = True) -> str | None:
       return None
     raise WeightsError(f"{os.path.join(folder, name)} is missing")
   try:
+    size = os.path.getsize(path)
+    if size > _MOST_BYTES:
+      raise ValueError(f"{size} bytes are more than {_MOST_BYTES}")
     # newline="": a chat template keeps its line ends.
     with open(path, encoding="utf-8", newline="") as file:
       return file.read()
@@ -52,6 +61,8 @@ def read_json(folder: str, name: str, *, required: bool = True) -> dict[str, Any
   where = os.path.join(folder, name)
   try:
     value = json.loads(text)
+    if "\\u" in text:  # "\ud800" alone is no text to give a tokenizer
+      json.dumps(value, ensure_ascii=False).encode()
   except (ValueError, RecursionError) as error:
     raise WeightsError(f"{where}: not readable as JSON: {error}") from error
   if not isinstance(value, dict):

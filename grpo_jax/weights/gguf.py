@@ -7,7 +7,7 @@ import numpy as np
 from grpo_jax.config import Architecture, ConfigError, check
 from grpo_jax.weights.errors import WeightsError, extra
 from grpo_jax.weights.files import Pretrained, assemble, expected
-from grpo_jax.weights.gguf_file import Contents, read_file, tensor
+from grpo_jax.weights.gguf_file import Contents, check_places, read_file, tensor
 from grpo_jax.weights.gguf_tokenizer import rebuild
 from grpo_jax.weights.tokenizer import Tokenizer
 
@@ -47,6 +47,7 @@ def load_gguf(path: str) -> Pretrained:
     architecture = _architecture(contents)
     check(architecture, "its shape")
     _refuse_others(contents, architecture)
+    check_places(contents)
     tokenizer = rebuild(contents.metadata)
     params = assemble(architecture, _TENSORS, _GgufTensors(contents), path, _order(contents))
   except WeightsError as error:

@@ -79,14 +79,42 @@ def _entries(cursor: "_Cursor", count: int) -> dict[str, Entry]:
 
 
 def tensor(contents: Contents, name: str) -> np.ndarray:
-  """A tensor, dequantised to float32.
+  """A tensor, dequantised to float32, of a file whose places have been checked.
 
   Raises:
-    ValueError: it reaches past the end of the file, or its type cannot be undone.
+    ValueError: its type cannot be undone.
   """
   import gguf
 
   entry = contents.entries[name]
+  end = _end(name, entry)
+  kind = gguf.GGMLQuantizationType(entry.kind)
+  raw = contents.data[entry.start : end].reshape(*entry.shape[:-1], -1)
+  try:
+    return np.asarray(gguf.dequantize(np.asarray(raw), kind), np.float32).reshape(entry.shape)
+  except NotImplementedError as error:
+    raise ValueError(f"tensor {name} of type {kind.name} cannot be dequantised") from error
+
+
+def check_places(contents: Contents) -> None:
+  """Refuses tensors that the file has not room for: a small file of them would fill any memory.
+
+  Raises:
+    ValueError: two overlap, one reaches past the end, or its type is unknown.
+  """
+  last, reached = "", 0
+  for name, entry in sorted(contents.entries.items(), key=lambda item: item[1].start):
+    if entry.start < reached:
+      raise ValueError(f"tensors {last} and {name} overlap")
+    last, reached = name, _end(name, entry)
+    if reached > len(contents.data):
+      raise ValueError(f"tensor {name} reaches past the end of the file")
+
+
+def _end(name: str, entry: Entry) -> int:
+  """The byte after a tensor's last."""
+  import gguf
+
   try:
     kind = gguf.GGMLQuantizationType(entry.kind)
     block, size = gguf.GGML_QUANT_SIZES[kind]
@@ -94,14 +122,7 @@ def tensor(contents: Contents, name: str) -> np.ndarray:
     raise ValueError(f"tensor {name} has the unknown type {entry.kind}") from None
   if not entry.shape or entry.shape[-1] % block:
     raise ValueError(f"tensor {name} of shape {entry.shape} has rows that are no whole blocks")
-  end = entry.start + math.prod(entry.shape) // block * size
-  if end > len(contents.data):
-    raise ValueError(f"tensor {name} reaches past the end of the file")
-  raw = contents.data[entry.start : end].reshape(*entry.shape[:-1], -1)
-  try:
-    return np.asarray(gguf.dequantize(np.asarray(raw), kind), np.float32).reshape(entry.shape)
-  except NotImplementedError as error:
-    raise ValueError(f"tensor {name} of type {kind.name} cannot be dequantised") from error
+  return entry.start + math.prod(entry.shape) // block * size
 
 
 class _Cursor:

@@ -43,10 +43,12 @@ def rebuild(metadata: dict[str, Any]) -> HuggingFaceTokenizer:
   if "eos_token" not in special:
     raise WeightsError("tokenizer.ggml.eos_token_id is missing or no token")
   stops = [special["eos_token"], *(token for token in _ENDS if token in tokens)]
-  template = metadata.get("tokenizer.chat_template") or None
+  template = metadata.get("tokenizer.chat_template", "")
+  if not isinstance(template, str):
+    raise WeightsError("tokenizer.chat_template is no text")
   merges = metadata.get("tokenizer.ggml.merges", [])
   source = json.dumps(_tokenizer_json(tokens, types, merges, pre), ensure_ascii=False)
-  return HuggingFaceTokenizer(source, template, list(dict.fromkeys(stops)), special)
+  return HuggingFaceTokenizer(source, template or None, list(dict.fromkeys(stops)), special)
 
 
 def _tokenizer_json(

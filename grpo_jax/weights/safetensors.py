@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.errors import WeightsError, extra, refusing
 from grpo_jax.weights.folder import inside, read_json
 
 _SINGLE = "model.safetensors"
@@ -20,6 +20,7 @@ class FolderTensors:
   def __init__(self, folder: str):
     self._folder = folder
     self._opened: dict[str, Any] = {}
+    self._names: dict[str, frozenset[str]] = {}
     # Tensor -> file; None where one file holds all.
     self._index = _weight_map(folder)
     if self._index is None and inside(folder, _SINGLE) is None:
@@ -30,7 +31,7 @@ class FolderTensors:
       return None
     path = self._path(name)
     opened = self._open(path)
-    if name not in opened.keys():  # noqa: SIM118, it is no mapping
+    if name not in self._names[path]:
       return None
     described = opened.get_slice(name)
     if described.get_dtype() not in _TYPES:
@@ -43,10 +44,8 @@ class FolderTensors:
     import ml_dtypes  # noqa: F401, teaches NumPy bfloat16
 
     path = self._path(name)
-    try:
+    with refusing(f"{path}: tensor {name} cannot be read"):
       return np.asarray(self._open(path).get_tensor(name), np.float32)
-    except Exception as error:  # safetensors raises its own kinds
-      raise WeightsError(f"{path}: tensor {name} cannot be read: {error}") from error
 
   def _path(self, name: str) -> str:
     file = _SINGLE if self._index is None else self._index[name]
@@ -60,10 +59,10 @@ class FolderTensors:
       from safetensors import safe_open
 
     if path not in self._opened:
-      try:
+      with refusing(f"{path}: not a whole safetensors file"):
         self._opened[path] = safe_open(path, framework="numpy")
-      except Exception as error:  # safetensors raises its own kinds
-        raise WeightsError(f"{path}: not a whole safetensors file: {error}") from error
+        # Kept: each call lists them all, which of a million tensors takes hours.
+        self._names[path] = frozenset(self._opened[path].keys())
     return self._opened[path]
 
 

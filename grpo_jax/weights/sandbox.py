@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 CPU_SECONDS = 2
 MEMORY_BYTES = 1 << 30
 LONGEST_TEXT = 1_000_000
+LONGEST_ERROR = 1000
 
 
 class RefusedError(Exception):
@@ -43,7 +44,7 @@ def render(jinja: ImmutableSandboxedEnvironment, request: dict[str, Any]) -> str
 
 
 def _refuse(message: Any) -> None:
-  raise RefusedError(f"it refuses the conversation: {message}")
+  raise RefusedError(f"it refuses the conversation: {str(message)[:LONGEST_ERROR]}")
 
 
 def _tojson(value: Any, indent: int | None = None) -> str:
@@ -51,21 +52,30 @@ def _tojson(value: Any, indent: int | None = None) -> str:
   return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
-def _limit_memory() -> None:
-  resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-  resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
+def _limit(kind: int, most: int) -> None:
+  # The hard limit stays as it is: one that a cluster has set cannot be raised.
+  hard = resource.getrlimit(kind)[1]
+  resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _limit_process() -> None:
+  _limit(resource.RLIMIT_CORE, 0)
+  _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+  # Behind Jinja's sandbox, should it have a hole: no bytes into files, no process of its own.
+  resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+  resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def _limit_cpu() -> None:
   # Processor time, unlike a clock, does not run while a busy machine makes us wait.
   spent = resource.getrusage(resource.RUSAGE_SELF)
   soft = int(spent.ru_utime + spent.ru_stime) + 1 + CPU_SECONDS
-  resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+  _limit(resource.RLIMIT_CPU, soft)
 
 
 def main() -> None:
   """Answers requests until there are no more: the limits end the process, not this loop."""
-  _limit_memory()
+  _limit_process()
   jinja = environment()
   for line in sys.stdin:
     _limit_cpu()
@@ -74,7 +84,7 @@ def main() -> None:
     except RefusedError as error:
       reply = {"error": str(error)}
     except Exception as error:  # a template can make any operation fail
-      reply = {"error": f"it fails with {type(error).__name__}: {error}"}
+      reply = {"error": f"it fails with {type(error).__name__}: {str(error)[:LONGEST_ERROR]}"}
     print(json.dumps(reply), flush=True)
 
 

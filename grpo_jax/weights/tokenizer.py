@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from grpo_jax.config import ConfigError
 from grpo_jax.weights.chat import Messages, Renderer
-from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.errors import WeightsError, extra, refusing
+from grpo_jax.weights.growth import check_growth
 
 # The names under which tokenizer_config.json and chat templates know special tokens.
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -90,28 +91,27 @@ class HuggingFaceTokenizer:
   ):
     with extra("tokenizers"):
       import tokenizers
-    try:
+    with refusing("tokenizer.json cannot be read"):
+      check_growth(source)
       self._tokenizer = tokenizers.Tokenizer.from_str(source)
-    except Exception as error:  # its one kind of error
-      raise WeightsError(f"tokenizer.json cannot be read: {error}") from error
     self._tokenizer.no_padding()
     self._tokenizer.no_truncation()
     self._files = _files(source, template, special)
     self._render = None if template is None else Renderer(template, special)
-    self.vocab_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+    # By the largest: where ids are left out, there are fewer tokens than rows.
+    self.vocab_size = max(self._tokenizer.get_vocab().values(), default=-1) + 1
     ids = [self._tokenizer.token_to_id(token) for token in stop_tokens]
     self.stop_ids = tuple(dict.fromkeys(index for index in ids if index is not None))
     if not self.stop_ids:
       raise WeightsError(f"the tokenizer has none of the stop tokens {list(stop_tokens)}")
 
   def encode(self, text: str) -> list[int]:
-    try:
+    with refusing(f"the tokenizer cannot encode {text[:60]!r}"):
       return self._tokenizer.encode(text, add_special_tokens=False).ids
-    except Exception as error:  # its one kind of error
-      raise WeightsError(f"the tokenizer cannot encode {text[:60]!r}: {error}") from error
 
   def decode(self, ids: Sequence[int]) -> str:
-    return self._tokenizer.decode([int(index) for index in ids], skip_special_tokens=True)
+    with refusing("the tokenizer cannot decode an answer"):
+      return self._tokenizer.decode([int(index) for index in ids], skip_special_tokens=True)
 
   def encode_chat(self, messages: Messages) -> list[int]:
     if self._render is None:

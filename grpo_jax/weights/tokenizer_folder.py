@@ -43,8 +43,9 @@ def _template(folder: str, config: dict[str, Any]) -> str | None:
     return beside
   template = config.get("chat_template")
   if isinstance(template, list):  # several by name
-    named = {entry.get("name"): entry for entry in template if isinstance(entry, dict)}
-    template = named.get("default", {}).get("template")
+    entries = [entry for entry in template if isinstance(entry, dict)]
+    named = [entry.get("template") for entry in entries if entry.get("name") == "default"]
+    template = named[-1] if named else None
   return template if isinstance(template, str) else None
 
 

@@ -110,6 +110,8 @@ def test_the_answer_follows_its_marker(files):
     (b'{"question": "a", "answer": "so #### "}\n', "train.jsonl:1: 'answer' is empty"),
     (b'{"question": "a", "answer": null}\n', "train.jsonl:1: expected"),
     (b'{"question": "a", "answer": true}\n', "train.jsonl:1: expected"),
+    (b'{"question": "a", "answer": NaN}\n', "train.jsonl:1: expected"),
+    (b'{"question": "a", "answer": 1e999}\n', "train.jsonl:1: expected"),
     (b'{"question": "a", "answer": ' + b"9" * 5000 + b"}\n", "train.jsonl:1: broken JSON"),
     (b"[" * 100_000, "train.jsonl:1: broken JSON"),
     (b"", "no rows"),

@@ -1,6 +1,9 @@
 """Parquet files say what JSONL files say, and their faults are one line too."""
 
+import contextlib
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -82,3 +85,83 @@ def test_parquet_without_its_library_says_what_to_install(tmp_path, monkeypatch)
   monkeypatch.setitem(sys.modules, "pyarrow", None)
   with pytest.raises(ConfigError, match=r"needs pyarrow: pip install 'grpo_jax\[data\]'"):
     read_rows(path, "")
+
+
+# --- what fuzzing found
+
+
+@pytest.mark.parametrize(
+  "column",
+  [
+    pyarrow.array([2**62], pyarrow.timestamp("us")),
+    pyarrow.array([2**30], pyarrow.date32()),
+    pyarrow.StructArray.from_arrays([pyarrow.array(["x"])] * 2, names=["a", "a"]),
+    pyarrow.array([b"\xff"]).view(pyarrow.string()),
+  ],
+)
+def test_values_that_python_has_none_of(tmp_path, column):
+  path = tmp_path / "a.parquet"
+  parquet.write_table(pyarrow.table({"a": column}), path)
+  assert "broken Parquet" in _refused(path)
+
+
+def test_what_arrow_says_is_one_plain_line(tmp_path):
+  """Of a damaged header it speaks in several lines, with the byte that it found."""
+  _parquet(path := tmp_path / "a.parquet")
+  whole = path.read_bytes()
+  footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+  refused = 0
+  for at in range(footer, footer + 60):
+    for byte in (b"\x0e", b"\x1b", b"\xff"):
+      path.write_bytes(whole[:at] + byte + whole[at + 1 :])
+      with contextlib.suppress(ConfigError):
+        read_rows(str(path), "expected this")
+        continue
+      assert _refused(path).isprintable()
+      refused += 1
+  assert refused > 50
+
+
+@pytest.mark.parametrize(
+  "column",
+  [pyarrow.nulls(10**7, pyarrow.string()), pyarrow.array(["x" * 10**6] * 1000)],
+  ids=["rows", "texts"],
+)
+def test_a_few_kilobytes_that_unpack_to_gigabytes(tmp_path, column):
+  path = tmp_path / "a.parquet"
+  parquet.write_table(pyarrow.table({"a": column}), path, compression="zstd")
+  assert path.stat().st_size < 2_000_000
+  assert "unpack to more than" in _refused(path)
+
+
+def test_a_text_that_repeats_is_no_bomb(tmp_path):
+  rows = [{"question": "the same for all " * 20, "answer": "1"}] * 20_000
+  assert len(read_rows(_parquet(tmp_path / "a.parquet", rows), "")) == 20_000
+
+
+def test_types_that_unpickle_are_not_followed(tmp_path):
+  """What CVE-2023-47248 was: an extension type of Arrow whose description is a pickle."""
+  canary = tmp_path / "canary"
+  pickle = b"cos\nmkdir\n(S'" + str(canary).encode() + b"'\ntR."
+  described = {"ARROW:extension:name": "arrow.py_extension_type"}
+  described |= {"ARROW:extension:metadata": pickle}
+  field = pyarrow.field("a", pyarrow.string(), metadata=described)
+  path = tmp_path / "a.parquet"
+  parquet.write_table(pyarrow.table([pyarrow.array(["x"])], schema=pyarrow.schema([field])), path)
+  assert read_rows(str(path), "") == [(f"{path}:1", {"a": "x"})]
+  assert not canary.exists()
+
+
+def test_more_than_the_memory_is_one_line(tmp_path):
+  """A file of holes, in a process that may not have so much."""
+  path = tmp_path / "a.jsonl"
+  path.touch()
+  os.truncate(path, 2**35)
+  code = (
+    "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"
+    " from grpo_jax import config, tasks\n"
+    "try: tasks.rows.read_rows(sys.argv[1], 'expected this')\n"
+    "except config.ConfigError as error: print(error)"
+  )
+  done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+  assert f"{path}: its rows do not fit into memory" in done.stdout
