@@ -2,9 +2,10 @@
 
 python -m benchmarks.population [--sizes=1,2,4,8,16,32] [--repeats=3] [--lora]
 
-Start-up and compiling are counted on both sides, with a compilation cache that knows the programs:
-each command is run once before. K runs by themselves are K times the median of `repeats`. With
---lora: adapters over SmolLM2, four steps of the main job.
+Start-up and compiling are counted on both sides, twice: with a compilation cache that is empty as
+each command starts, so that K runs by themselves compile K times, and with one that knows all
+programs. K runs are K times the median of `repeats`. With --lora: adapters over SmolLM2, four steps
+of the main job.
 """
 
 import os
@@ -29,35 +30,44 @@ _SMOLLM2 = [
   "--config.evaluation.problems=40",
   "--config.evaluation.batch_size=40",
 ]
+_HEADER = ("members", "cache", "seconds", "as many runs", "times as fast", "GB", "of one run")
 
 
 def main(_: list[str]) -> None:
   """Prints a Markdown table."""
   command = _SMOLLM2 if _LORA.value else _TINY
-  run(command)
-  alone = [run(command) for _ in range(_REPEATS.value)]
-  seconds = statistics.median(s for s, _ in alone)
-  memory = statistics.median(m for _, m in alone)
-  print(f"by itself: {seconds:.1f} s (of {len(alone)}), {memory:.2f} GB\n")
-  print("| members | seconds | as many runs | times as fast | GB | of one run |")
-  print("| --- | --- | --- | --- | --- | --- |", flush=True)
+  pairs = [both(command) for _ in range(_REPEATS.value)]
+  alone = [
+    [statistics.median(n) for n in zip(*each, strict=True)] for each in zip(*pairs, strict=True)
+  ]
+  (cold, held), (warm, _) = alone
+  print(f"by itself: {cold:.1f} s, {warm:.1f} s cached (of {len(pairs)}), {held:.2f} GB\n")
+  print(f"| {' | '.join(_HEADER)} |")
+  print(f"|{' --- |' * len(_HEADER)}", flush=True)
   for size in map(int, _SIZES.value):
     if size == 1:
       continue
-    own = [*command, f"--population={size}"]
-    run(own)
-    took, held = run(own)
-    ratio = size * seconds / took
-    row = f"{took:.0f} | {size * seconds:.0f} | {ratio:.2f} | {held:.2f} | {held / memory:.2f}"
-    print(f"| {size} | {row} |", flush=True)
+    for cache, (one, memory), (took, most) in zip(
+      ("empty", "full"), alone, both([*command, f"--population={size}"]), strict=True
+    ):
+      row = f"{took:.0f} | {size * one:.0f} | {size * one / took:.2f} | {most:.2f}"
+      print(f"| {size} | {cache} | {row} | {most / memory:.2f} |", flush=True)
 
 
-def run(command: list[str]) -> tuple[float, float]:
+def both(command: list[str]) -> tuple[tuple[float, float], tuple[float, float]]:
+  """Seconds and peak GB of a command with an empty compilation cache, and with what it left."""
+  with tempfile.TemporaryDirectory() as cache:
+    return run(command, cache), run(command, cache)
+
+
+def run(command: list[str], cache: str) -> tuple[float, float]:
   """Seconds and peak GB of a training command in a new folder."""
   folder = tempfile.mkdtemp()
   whole = [sys.executable, "-m", "experiments.train", *command, f"--workdir={folder}/run"]
   began = time.monotonic()
-  process = subprocess.Popen(whole, stdout=subprocess.DEVNULL)
+  process = subprocess.Popen(
+    whole, stdout=subprocess.DEVNULL, env=os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+  )
   _, status, usage = os.wait4(process.pid, 0)
   seconds = time.monotonic() - began
   shutil.rmtree(folder)

@@ -6,13 +6,15 @@ import optax
 
 from grpo_jax import schedules
 from grpo_jax.config import Optimizer, is_on
+from grpo_jax.guard import guarded
 
 
 def make_optimizer(config: Optimizer) -> optax.GradientTransformation:
   """Gradient -> direction, before the learning rate: clip, Adam's moments, decoupled decay.
 
   Loshchilov & Hutter 2019 (AdamW), algorithm 2. Moments are float32, as the parameters are, unless
-  config.first_moment says otherwise of the first.
+  config.first_moment says otherwise of the first. With config.spike_sigma, spikes are left out by
+  `guard.guarded`.
   """
   parts = [
     optax.scale_by_adam(
@@ -22,7 +24,10 @@ def make_optimizer(config: Optimizer) -> optax.GradientTransformation:
   ]
   if is_on(config.max_grad_norm):
     parts.insert(0, optax.clip_by_global_norm(config.max_grad_norm))
-  return optax.chain(*parts)
+  optimizer = optax.chain(*parts)
+  if not is_on(config.spike_sigma):
+    return optimizer
+  return guarded(optimizer, sigma=config.spike_sigma, window=config.spike_window)
 
 
 def make_schedule(config: Optimizer, updates: int) -> optax.Schedule:

@@ -19,6 +19,8 @@ class Optimizer(Config):
   first_moment: the type that Adam's first moment is kept in; bfloat16 saves two bytes a parameter.
     The second stays float32: bfloat16 cannot hold an average that moves by 1 - beta2 of itself.
   micro_batches: parts an update's batch is split into to save memory; the gradient is the same.
+  spike_sigma: an update is skipped whose loss or gradient norm is so many standard deviations above
+    those of the last spike_window updates (see `guard.is_spike`); 0 is off, 6 is usual.
   """
 
   lr: float = field(1e-5, above=0)
@@ -34,6 +36,8 @@ class Optimizer(Config):
   max_grad_norm: float = field(1.0, least=0)
   first_moment: str = field("float32", choices=("float32", "bfloat16"))
   micro_batches: int = field(1, least=1)
+  spike_sigma: float = field(0.0, least=0)
+  spike_window: int = field(32, least=4)
 
   def contradictions(self) -> list[str]:
     problems = []
@@ -49,4 +53,6 @@ class Optimizer(Config):
       problems.append(f"stable_steps is of schedule='warmup_stable_decay', not {self.schedule!r}")
     if self.schedule == "constant" and (self.min_lr or self.decay_steps):
       problems.append("schedule='constant' never falls: set min_lr=0 and decay_steps=0")
+    if not self.spike_sigma and self.spike_window != 32:
+      problems.append(f"spike_window={self.spike_window} is of a guard, and spike_sigma=0 is none")
     return problems

@@ -58,10 +58,13 @@ class Stage(Config):
   """The fields that all stages have.
 
   steps: the most that are taken. task: what is asked; None is the experiment's own.
+  max_nonfinite: an update whose loss or gradient is not finite is skipped; as many steps in a row
+    with one end the run.
   lora: adapters that are trained in place of the weights, and added to them as the stage ends.
   """
 
   steps: int = field(100, least=1)
+  max_nonfinite: int = field(3, least=1)
   task: Task | None = None
   optimizer: Optimizer = field(Optimizer)
   lora: LoRA = field(LoRA)

@@ -89,13 +89,13 @@ class Checkpointer:
     Raises:
       RuntimeError: there is no room for it, or the save before it failed.
     """
-    changing = storage.storable(_changing(state))
-    with writing(self._workdir, f"checkpoint {number}", changing):
+    saved = storage.storable(changing(state))
+    with writing(self._workdir, f"checkpoint {number}", saved):
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
       self._sealer.wait()
       metrics = None if accuracy is None else {"accuracy": accuracy}
-      self._manager.save(number, args=ocp.args.StandardSave(changing), metrics=metrics, force=True)
+      self._manager.save(number, args=ocp.args.StandardSave(saved), metrics=metrics, force=True)
       self._sealer.begin(os.path.join(self._workdir, "checkpoints", str(number)))
       if not self._alone:
         self._manager.wait_until_finished()
@@ -115,8 +115,8 @@ class Checkpointer:
     Raises:
       ConfigError: it is of another model.
     """
-    self._check_fit(number, _changing(like))
-    args = ocp.args.StandardRestore(_changing(like))
+    self._check_fit(number, changing(like))
+    args = ocp.args.StandardRestore(changing(like))
     return TrainState(**self._manager.restore(number, args=args))
 
   @_in_turn
@@ -176,6 +176,11 @@ class Checkpointer:
     return read_params(os.path.join(self._workdir, "best", stage), like)
 
   @_in_turn
+  def save_bad(self, folder: str, state: TrainState) -> None:
+    """Writes what an update changes of a state into FOLDER/state, below the run's."""
+    write_params(self._workdir, os.path.join(folder, "state"), changing(state))
+
+  @_in_turn
   def close(self) -> None:
     """Waits for the last save; no run ends well without it.
 
@@ -196,7 +201,7 @@ class Checkpointer:
     self._manager.close()
 
 
-def _changing(state: TrainState) -> dict[str, Any]:
+def changing(state: TrainState) -> dict[str, Any]:
   """What updates change: weights that are frozen stay where the stage has pinned them."""
   return {"step": state.step, "params": state.params, "opt_state": state.opt_state}
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from grpo_jax.config import Experiment
 from grpo_jax.parallel import processes
+from grpo_jax.run.bad import Bad
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.follower import AnyWriter
 from grpo_jax.run.profile import Profile
@@ -54,6 +55,7 @@ class Course:
     self._save_best, self._saved, self._first = save_best, step, step
     self._stage, self._started = setting.experiment.stages[setting.name], time.monotonic()
     self._waiting: list[tuple[int, Told]] = []
+    self._bad = Bad(setting, desk.checkpoints, desk.say)
 
   def run(self) -> TrainState:
     """The state at the stage's end.
@@ -105,8 +107,10 @@ class Course:
     """Tells of the steps that were taken, until at most so many programs wait."""
     while len(self._waiting) > most:
       spent = (time.monotonic() - self._started) / (self.step - self._first)
-      name = self._setting.name
-      self._desk.teller.tell(name, self._stage.steps, *self._waiting.pop(0), spent)
+      name, (done, told) = self._setting.name, self._waiting.pop(0)
+      outcomes = told()
+      self._desk.teller.tell(name, self._stage.steps, done, outcomes, spent)
+      self._bad.see(done, outcomes, self.state, self.step)
 
   def _save(self, accuracy: float | None) -> None:
     changing = dataclasses.replace(self.state, frozen=None)

@@ -77,7 +77,7 @@ def make_policy_runner(
     used = answers.rows(rows)
     looks = look(state, used)
     setting.pause("update")
-    batch = make_batch(state.params, used, looks)
+    batch = setting.spoil(make_batch(state.params, used, looks))
     state, metrics = learn(state, batch)
     # The device works on: what is read from it comes last.
     figures = answer_figures(answers) | group_figures(answers, rows, gdpo=stage.shaping.gdpo)
@@ -87,7 +87,7 @@ def make_policy_runner(
     figures |= metrics_lib.read(metrics)
     seconds = np.append(answers.seconds, time.monotonic() - started)
     figures |= time_figures(answers, used, seconds)
-    return state, lambda: [Outcome(figures, samples)]
+    return state, lambda: [Outcome(figures, samples, batch)]
 
   return Runner(stage.steps, init, advance, policy=policy)
 

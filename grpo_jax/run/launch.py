@@ -167,6 +167,16 @@ def doctor(paths: Sequence[str]) -> None:
       _say(line)
 
 
+def replay(paths: Sequence[str]) -> NoReturn:
+  """Takes a step again that a run has kept; exits with 1 where it is finite now."""
+  from grpo_jax.run.replay import replay
+
+  if len(paths) != 1:
+    _stop("name one kept step, as in python -m experiments.replay runs/first/bad/grpo/12")
+  _keep_compiled()
+  raise SystemExit(not _in_one_line(lambda: replay(paths[0], _say)))
+
+
 def _in_one_line(action: Callable[[], Any]) -> Any:
   """What `action` returns; an error meant for a person is one line, and ends the program."""
   # The compiler, jax and orbax log what only their developers can use.

@@ -22,7 +22,7 @@ from grpo_jax.run.checks import (
   reward_files,
 )
 from grpo_jax.run.corpus import check_texts
-from grpo_jax.run.drill import parse, with_drill
+from grpo_jax.run.drill import check_drill, spoiler, with_drill
 from grpo_jax.run.evaluate import make_evaluate
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import Policy, load_policy
@@ -65,7 +65,7 @@ def run(
     profile: "START:STOP", the steps to write a profiler trace of; empty for none.
     stages: names of those to run, in the experiment's order; empty for all.
     shared: what a member of a population has with the others; a run by itself has None.
-    fault: SIGNAL:PLACE@N of a drill, see `drill.parse`; empty for none.
+    fault: FAULT:PLACE@N of a drill, see `drill.parse`; empty for none.
 
   Of several processes all call it alike; the first says and writes what there is. SIGTERM and
   SIGINT end it after what is in work, with its state saved.
@@ -90,7 +90,7 @@ def run(
     check_chosen(experiment, stages)
     trace = Profile(profile, experiment, workdir)
     if fault:
-      parse(fault)
+      check_drill(fault, experiment)
     # What is cheap to refuse comes first: data and rewards before the model.
     task = tasks.build(experiment.task)
     examples = task.held_out(experiment.evaluation.problems)
@@ -114,6 +114,7 @@ def run(
     setting = Setting(
       *(experiment, 0, network, policy.tokenizer, task, devices, workdir),
       pause=pause,
+      spoil=spoiler(fault),
       workers=workers if experiment.scoring.workers else None,
     )
     evaluate = make_evaluate(setting, examples)

@@ -75,11 +75,11 @@ def _evaluation(setting: Setting, params: Params, S: int) -> Program:
 
 
 def _update(setting: Setting, stage: Stage, params: Params, S: int) -> Program:
-  step, init = _step(setting, stage)
+  step, init = stage_update(setting, stage)
   return Program(step, jax.eval_shape(init, params), (shapes.batch(stage, S),), donate=(0,))
 
 
-def _step(setting: Setting, stage: Stage) -> tuple[Callable, Callable]:
+def stage_update(setting: Setting, stage: Stage) -> tuple[Callable, Callable]:
   """The update, and policy -> the state before the first."""
   if isinstance(stage, PPO):
     return ppo_step(setting, stage)

@@ -24,7 +24,7 @@ from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.run.trained import make_init
 from grpo_jax.steps import Asked, Program, Record, make_grpo_program
 from grpo_jax.tasks import Example
-from grpo_jax.types import Params, Rollout, TrainState
+from grpo_jax.types import Batch, Params, Rollout, TrainState
 
 
 def make_program_runner(setting: Setting, stage: GRPO) -> Runner:
@@ -118,5 +118,6 @@ def _outcomes(
     tokens = float(rollout.mask.sum())
     figures |= {"time/step_s": seconds, "time/tokens_per_s": tokens / seconds}
     worth = answer_advantages(record.advantages, rollout.mask)
-    outcomes.append(Outcome(figures, sample_records(answers, worth) if last else []))
+    batch = Batch(rollout, record.total, record.advantages)
+    outcomes.append(Outcome(figures, sample_records(answers, worth) if last else [], batch))
   return outcomes

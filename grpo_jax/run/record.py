@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from grpo_jax.config import ConfigError, Experiment
+from grpo_jax.config.saved import classes, rebuild
 from grpo_jax.parallel import processes
 
 # Variables that change what is compiled.
@@ -60,7 +61,7 @@ def _claim(workdir: str, experiment: Experiment) -> Any:
 def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
   config = json.loads(json.dumps(dataclasses.asdict(experiment)))
   if os.path.exists(path):
-    before = _read(path)
+    before = _filled(path)
     # Where a run computes is no part of what it is: it may go on elsewhere.
     left, right = map(_what, (before, config))
     changed = sorted(_differences(left, right, "config"))
@@ -76,8 +77,17 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
     return
   temporary = f"{path}.tmp"
   with open(temporary, "w", encoding="utf-8") as file:
-    json.dump({"config": config} | environment(), file, indent=2)
+    saved = {"config": config, "classes": classes(experiment)}
+    json.dump(saved | environment(), file, indent=2)
   os.replace(temporary, path)
+
+
+def _filled(path: str) -> dict[str, Any]:
+  """The config of a file; fields that its version did not have are as by default."""
+  before = _read(path)
+  with contextlib.suppress(ConfigError):  # of a version without classes, or with other fields
+    before = dataclasses.asdict(rebuild(before, _read(path, "classes")))
+  return dict(json.loads(json.dumps(before)))
 
 
 def _what(config: dict[str, Any]) -> dict[str, Any]:
@@ -99,10 +109,26 @@ def check_config(workdir: str, experiment: Experiment) -> None:
     _write_or_compare(path, workdir, experiment)
 
 
-def _read(path: str) -> dict[str, Any]:
+def read_config(workdir: str) -> Experiment:
+  """The experiment of a run folder.
+
+  Raises:
+    ConfigError: there is none, or it is of another version.
+  """
+  path = os.path.join(workdir, "config.json")
+  if not os.path.exists(path):
+    raise ConfigError(f"{workdir} is no run folder: it has no config.json")
+  names = _read(path, "classes")
+  try:
+    return rebuild(_read(path), names)
+  except ConfigError as error:
+    raise ConfigError(f"{path}: {error}") from error
+
+
+def _read(path: str, what: str = "config") -> dict[str, Any]:
   try:
     with open(path, encoding="utf-8") as file:
-      return dict(json.load(file)["config"])
+      return dict(json.load(file)[what])
   except (OSError, ValueError, TypeError, KeyError) as error:
     raise ConfigError(
       f"{path} cannot be read ({type(error).__name__}: {error}): it was not written by a run; name"

@@ -53,7 +53,7 @@ def make_reward_model_runner(setting: Setting, stage: RewardModel) -> Runner:
     seconds = time.monotonic() - started
     tokens = float(np.sum(batch[2]))
     figures |= {"time/step_s": seconds, "time/tokens_per_s": tokens / seconds}
-    return state, lambda: [Outcome(figures, [])]
+    return state, lambda: [Outcome(figures, [], batch)]
 
   def finish(trained: Params) -> None:
     values, _ = scores(trained)

@@ -28,11 +28,12 @@ def make_sft_runner(setting: Setting, stage: SFT) -> Runner:
     )
     prompts = prompt_batch(setting.tokenizer, examples, room=room)
     tokens, mask = solution_batch(setting.tokenizer, examples, max_tokens=stage.max_tokens)
-    state, metrics = compiled(state, devices.split((prompts, tokens, mask)))
+    batch = prompts, tokens, mask
+    state, metrics = compiled(state, devices.split(batch))
     figures = metrics_lib.read(devices.first(metrics))
     seconds = time.monotonic() - started
     figures |= {"time/step_s": seconds, "time/tokens_per_s": float(mask.sum()) / seconds}
-    return state, lambda: [Outcome(figures, [])]
+    return state, lambda: [Outcome(figures, [], batch)]
 
   return Runner(stage.steps, make_init(setting, stage, optimizer), advance)
 

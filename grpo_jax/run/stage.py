@@ -9,9 +9,10 @@ from grpo_jax.isolated.pool import Workers
 from grpo_jax.model import Network, adapted
 from grpo_jax.parallel import AnyDevices
 from grpo_jax.rewards import LearnedReward
+from grpo_jax.run.drill import unspoilt
 from grpo_jax.run.stopping import no_pause
 from grpo_jax.tasks import Task
-from grpo_jax.types import Params, TrainState
+from grpo_jax.types import Batch, Params, TrainState
 from grpo_jax.weights.tokenizer import Tokenizer
 
 
@@ -22,7 +23,8 @@ class Setting:
   index: its place among the stages. task: what it asks. workdir: the run folder, where a stage
   leaves files for others. models: reward models that are at hand, by the names of their rewards.
   pause: called with the name of a place, as `drill.PLACES` has them, where a step can be given up;
-  raises where the run is asked to stop. workers: processes that call rewards of one's own.
+  raises where the run is asked to stop. spoil: what a drill does to a batch. workers: processes
+  that call rewards of one's own.
   """
 
   experiment: Experiment
@@ -34,6 +36,7 @@ class Setting:
   workdir: str = ""
   models: Mapping[str, LearnedReward] = dataclasses.field(default_factory=dict)
   pause: Callable[[str], None] = no_pause
+  spoil: Callable[[Batch], Batch] = unspoilt
   workers: Workers | None = None
 
   @property
@@ -74,10 +77,14 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-  """What is told of a step: its figures, and one record a prompt for samples.jsonl."""
+  """What is told of a step: its figures, and one record a prompt for samples.jsonl.
+
+  batch: what its updates have learned from, whole.
+  """
 
   figures: dict[str, float]
   samples: list[dict[str, Any]]
+  batch: Any
 
 
 # Waits for the device, and tells of the steps that were taken.

@@ -1,6 +1,6 @@
 """What a run writes down and says of its steps and states."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grpo_jax.config import ConfigError, Stage
@@ -10,14 +10,12 @@ from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.figures import memory_figures
 from grpo_jax.run.follower import AnyWriter
 from grpo_jax.run.health import Health
-from grpo_jax.run.stage import Runner, Told
+from grpo_jax.run.stage import Outcome, Runner
 from grpo_jax.run.writer import finite
 from grpo_jax.types import TrainState
 
 # Steps between the prompts that are shown with their best and worst answer.
 _SHOW_EVERY = 10
-# Updates with a gradient that is not finite are skipped; as many in a row end the run.
-_MOST_BAD = 3
 
 
 class Teller:
@@ -31,14 +29,13 @@ class Teller:
     say: Callable[[str], None],
   ):
     self._stages, self._writer, self._evaluate, self._say = stages, writer, evaluate, say
-    self._bad = 0  # steps in a row whose gradient was not finite
     self._health: dict[str, Health] = {}
 
-  def tell(self, name: str, steps: int, done: int, told: Told, spent: float) -> None:
+  def tell(
+    self, name: str, steps: int, done: int, outcomes: Sequence[Outcome], spent: float
+  ) -> None:
     """Writes the steps after `done` down, and says them; `spent` seconds were each."""
-    outcomes = told()
     for step, outcome in enumerate(outcomes, start=done + 1):
-      self._check_finite(name, step, outcome.figures)
       self._write(name, step, outcome.figures | memory_figures())
       if outcome.samples:
         self._writer.write_samples(name, step, outcome.samples)
@@ -79,15 +76,6 @@ class Teller:
     shown = {"step": step} | {key: finite(value) for key, value in figures.items()}
     for said in self._health[name].see(shown):
       self._say(f"warning: {name} step {step}: {said}")
-
-  def _check_finite(self, name: str, step: int, figures: dict[str, float]) -> None:
-    """Stops a run that is destroyed; a single bad update is skipped, and counted."""
-    self._bad = self._bad + 1 if figures["train/nonfinite"] else 0
-    if self._bad == _MOST_BAD:
-      raise RuntimeError(
-        f"{name} step {step}: the gradient was not finite {self._bad} times in a row: a lower"
-        " optimizer.lr, or model.dtype='float32', may help; metrics.jsonl shows since when"
-      )
 
 
 def _sample(record: dict[str, Any]) -> str:

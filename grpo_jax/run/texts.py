@@ -44,7 +44,7 @@ def make_text_runner(setting: Setting, stage: Pretrain) -> Runner:
       "time/step_s": seconds,
       "time/tokens_per_s": float(real.sum()) / seconds,
     }
-    return state, lambda: [Outcome(figures, [])]
+    return state, lambda: [Outcome(figures, [], packed)]
 
   init = make_init(setting, stage, optimizer)
   return Runner(stage.steps, init, advance, judge=make_judge(setting, stage, corpus.held_out))

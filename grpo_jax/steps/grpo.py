@@ -82,7 +82,7 @@ def make_grpo_step(
       (gradients, value, jnp.sum(useful)), axis_name
     )
     state, update_metrics = update.apply_gradients(
-      state, gradients, optimizer, schedule, useful_prompts > 0
+      state, gradients, optimizer, schedule, value, useful_prompts > 0
     )
     metrics = metrics_lib.over_devices(metrics, axis_name)
     return state, metrics | update_metrics | {"loss/policy": metrics_lib.single(value)}

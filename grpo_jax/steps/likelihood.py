@@ -56,11 +56,11 @@ def make_likelihood_step(
     weights = token_weights(mask_fn(batch), "token_mean", axis_name=axis_name)
     parts = update.split((batch, weights), micro_batches, network.place)
     scale = update.loss_scale(network.dtype, weights.size)
-    gradients, _, metrics = update.summed_gradients(
+    gradients, value, metrics = update.summed_gradients(
       functools.partial(part_loss, state.frozen), state.params, parts, micro_batches, scale=scale
     )
-    gradients = update.over_devices(gradients, axis_name)
-    state, update_metrics = update.apply_gradients(state, gradients, optimizer, schedule)
+    gradients, value = update.over_devices((gradients, value), axis_name)
+    state, update_metrics = update.apply_gradients(state, gradients, optimizer, schedule, value)
     return state, metrics_lib.over_devices(metrics, axis_name) | update_metrics
 
   return step

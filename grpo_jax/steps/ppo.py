@@ -103,7 +103,7 @@ def make_ppo_step(
       part_loss, state.params, parts, micro_batches, scale=scale
     )
     gradients, value = update.over_devices((gradients, value), axis_name)
-    state, update_metrics = _apply(state, gradients, optimizers, state.step >= critic_warmup)
+    state, update_metrics = _apply(state, gradients, optimizers, value, state.step >= critic_warmup)
     metrics = metrics_lib.over_devices(metrics, axis_name)
     return state, metrics | update_metrics | {"loss/ppo": metrics_lib.single(value)}
 
@@ -111,7 +111,11 @@ def make_ppo_step(
 
 
 def _apply(
-  state: TrainState, gradients: Params, optimizers: Optimizers, policy_moves: jax.Array
+  state: TrainState,
+  gradients: Params,
+  optimizers: Optimizers,
+  loss: jax.Array,
+  policy_moves: jax.Array,
 ) -> tuple[TrainState, Metrics]:
   """Each optimiser updates its part; the critic's figures are named critic/..."""
   parts, whole_gradients = _parts(state.params), _parts(gradients)
@@ -120,7 +124,7 @@ def _apply(
   for name, part in parts.items():
     own = TrainState(state.step, part, state.opt_state[name])
     moves = policy_moves if name == "policy" else True
-    own, found = update.apply_gradients(own, whole_gradients[name], *optimizers[name], moves)
+    own, found = update.apply_gradients(own, whole_gradients[name], *optimizers[name], loss, moves)
     params |= own.params if "head" in state.params else {name: own.params}
     opt_state[name] = own.opt_state
     for key, metric in found.items():

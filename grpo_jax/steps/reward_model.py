@@ -76,11 +76,11 @@ def make_reward_model_step(
     weights = jnp.full(pairs[1].shape[0], 1 / count)
     parts = update.split((pairs, weights), micro_batches, network.place)
     scale = update.loss_scale(network.dtype, pairs[1].shape[0])
-    gradients, _, metrics = update.summed_gradients(
+    gradients, value, metrics = update.summed_gradients(
       part_loss, state.params, parts, micro_batches, scale=scale
     )
-    gradients = update.over_devices(gradients, axis_name)
-    state, update_metrics = update.apply_gradients(state, gradients, optimizer, schedule)
+    gradients, value = update.over_devices((gradients, value), axis_name)
+    state, update_metrics = update.apply_gradients(state, gradients, optimizer, schedule, value)
     return state, metrics_lib.over_devices(metrics, axis_name) | update_metrics
 
   return step

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grpo_jax import guard
 from grpo_jax import metrics as metrics_lib
 from grpo_jax.metrics import Metrics
 from grpo_jax.model import Placement
@@ -73,6 +74,7 @@ def apply_gradients(
   gradients: Params,
   optimizer: optax.GradientTransformation,
   schedule: optax.Schedule,
+  loss: jax.Array,
   has_signal: jax.Array | bool = True,
 ) -> tuple[TrainState, Metrics]:
   """theta - lr(step) direction(gradient); nothing moves without signal or with a bad gradient.
@@ -84,14 +86,16 @@ def apply_gradients(
     gradients: of the whole batch, all devices together.
     optimizer: gradient -> direction, before the learning rate.
     schedule: step -> learning rate.
+    loss: f32[], of the whole batch.
     has_signal: bool[], false where the gradient is zero because nothing could be learned.
   """
   norm = optax.tree.norm(gradients)
-  usable = jnp.isfinite(norm) & has_signal
-  lr = schedule(state.step)
+  finite = jnp.isfinite(norm) & jnp.isfinite(loss)
+  usable = finite & has_signal
+  lr, whole = schedule(state.step), optax.with_extra_args_support(optimizer)
 
   def update(_: None) -> tuple[Params, Any]:
-    direction, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    direction, opt_state = whole.update(gradients, state.opt_state, state.params, value=loss)
     params = jax.tree.map(lambda p, d: p - lr * d, state.params, direction)
     return params, opt_state
 
@@ -100,8 +104,11 @@ def apply_gradients(
     "train/lr": metrics_lib.single(lr),
     "train/grad_norm": metrics_lib.single(norm),
     "train/skipped": metrics_lib.single(~usable),
-    "train/nonfinite": metrics_lib.single(~jnp.isfinite(norm)),
+    "train/nonfinite": metrics_lib.single(~finite),
   }
+  if (spiked := guard.has_spiked(opt_state)) is not None:
+    metrics["train/spike"] = metrics_lib.single(usable & spiked)
+    metrics["train/skipped"] = metrics_lib.single(~usable | spiked)
   return TrainState(state.step + 1, params, opt_state, state.frozen), metrics
 
 

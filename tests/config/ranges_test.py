@@ -14,7 +14,8 @@ _COUNT_OR_OFF = ([0, 1, 10**6], [-1])
 _FRACTION_BELOW_1 = ([0.0, 0.5, 0.999], [-1e-9, 1.0])
 _NOT_NEGATIVE = ([0.0, 1e-12, 5.0], [-1e-9])
 _POSITIVE = ([1e-12, 5.0], [0.0, -1e-9])
-_ROWS = {"steps": _COUNT, "batch_size": _COUNT, "held_out": _COUNT}
+_STAGE = {"steps": _COUNT, "max_nonfinite": _COUNT}
+_ROWS = {**_STAGE, "batch_size": _COUNT, "held_out": _COUNT}
 
 RANGES = {
   config.Grouping: {
@@ -91,6 +92,8 @@ RANGES = {
     "max_grad_norm": _NOT_NEGATIVE,
     "first_moment": (["float32", "bfloat16"], ["float16", ""]),
     "micro_batches": _COUNT,
+    "spike_sigma": _NOT_NEGATIVE,
+    "spike_window": ([4, 1000], [3, 0]),
   },
   config.Rollout: {
     "prompts": _COUNT,
@@ -118,11 +121,11 @@ RANGES = {
     "gate_at": ([-1.0, 0.5], []),
     "unscored": (["drop", "zero"], ["nan", ""]),
   },
-  config.SFT: {"steps": _COUNT, "batch_size": _COUNT, "max_tokens": _COUNT},
+  config.SFT: {**_STAGE, "batch_size": _COUNT, "max_tokens": _COUNT},
   config.Pretrain: {**_ROWS, "length": ([2, 10**6], [1, 0])},
   config.ChatSFT: {**_ROWS, "length": ([2, 10**6], [1, 0])},
   config.GRPO: {
-    "steps": _COUNT,
+    **_STAGE,
     "minibatches": ([1, 2, 8], [0, -1]),
     "epochs": _COUNT,
     "steps_per_program": ([1, 2, 100], [0, -1]),
@@ -143,7 +146,7 @@ RANGES = {
     "length_bias": ([0.0, 1.0], [-0.1, 1.1]),
   },
   config.RewardModel: {
-    "steps": _COUNT,
+    **_STAGE,
     "batch_size": _COUNT,
     "max_tokens": _COUNT,
     "held_out_pairs": ([2, 100], [1, 0]),
@@ -151,7 +154,7 @@ RANGES = {
     "centering": _NOT_NEGATIVE,
   },
   config.PPO: {
-    "steps": _COUNT,
+    **_STAGE,
     "minibatches": ([1, 2, 8], [0, -1]),
     "epochs": _COUNT,
     "steps_per_program": ([1], [0, -1]),
@@ -195,6 +198,7 @@ _BESIDE = {
 _CISPO, _SAPO = {"objective": "cispo", "ratio_cap": 5.0}, {"objective": "sapo"}
 _BESIDE_FIELD = {
   (config.Optimizer, "warmup_steps"): {"decay_steps": 10**7},
+  (config.Optimizer, "spike_window"): {"spike_sigma": 6.0},
   (config.LossConfig, "ratio_floor"): _CISPO,
   (config.LossConfig, "ratio_cap"): _CISPO,
   (config.LossConfig, "tau_positive"): _SAPO,

@@ -125,3 +125,18 @@ def test_what_has_changed_since_a_run_began_is_said(tmp_path, monkeypatch):
   assert any("versions.python was" in line and "now '4.0'" in line for line in found)
   assert any("flags.XLA_FLAGS_OF_ANOTHER_DAY was None, now '1'" in line for line in found)
   assert all(line.endswith("figures may differ by rounding") for line in found)
+
+
+def test_a_field_that_a_run_s_version_did_not_have_is_as_by_default(tmp_path):
+  """A newer version resumes what an older one began."""
+  claim(str(tmp_path), experiment()).close()
+  path = tmp_path / "config.json"
+  saved = json.loads(path.read_text())
+  for stage in saved["config"]["stages"].values():
+    del stage["max_nonfinite"]
+  path.write_text(json.dumps(saved))
+
+  claim(str(tmp_path), experiment()).close()
+  other = experiment()
+  next(iter(other.stages.values())).max_nonfinite = 5
+  assert "max_nonfinite was 3, now 5" in _refused(tmp_path, other)

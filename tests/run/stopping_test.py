@@ -126,9 +126,16 @@ def _populated(workdir, say):
 
 
 def test_a_drill_is_read_or_refused_in_a_line():
-  assert parse("sigkill:reward@3") == Drill(signal.SIGKILL, "reward", 3, 0.0)
+  assert parse("sigkill:reward@3") == Drill("sigkill", "reward", 3, 0.0)
   assert parse("sigterm:save@1+0.5").delay == 0.5
-  for fault in ("sigkill", "sigstop:reward@3", "sigterm:nowhere@1", "sigterm:save@0", "a:b@1"):
+  for fault in (
+    "sigkill",
+    "sigstop:reward@3",
+    "sigterm:nowhere@1",
+    "sigterm:save@0",
+    "nan:save@1",
+    "a:b@1",
+  ):
     with pytest.raises(ConfigError, match="expected SIGNAL:PLACE@N"):
       parse(fault)
 

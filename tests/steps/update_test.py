@@ -43,16 +43,22 @@ def test_float16_loses_the_gradient_of_many_tokens_and_a_scale_keeps_it():
 
 
 @pytest.mark.parametrize(
-  ("value", "signal", "skipped", "nonfinite"),
-  [(1.0, True, 0, 0), (0.0, False, 1, 0), (np.nan, True, 1, 1), (np.inf, True, 1, 1)],
+  ("value", "loss", "signal", "skipped", "nonfinite"),
+  [
+    (1.0, 1.0, True, 0, 0),
+    (0.0, 0.0, False, 1, 0),
+    (np.nan, 1.0, True, 1, 1),
+    (np.inf, 1.0, True, 1, 1),
+    (1.0, np.nan, True, 1, 1),
+  ],
 )
-def test_what_was_skipped_and_why(value, signal, skipped, nonfinite):
+def test_what_was_skipped_and_why(value, loss, signal, skipped, nonfinite):
   import optax
 
   state = update.init_state(jnp.ones(2), optax.identity())
   gradient = jnp.array([value, 0.0])
   state, figures = update.apply_gradients(
-    state, gradient, optax.identity(), lambda _: 0.1, jnp.bool_(signal)
+    state, gradient, optax.identity(), lambda _: 0.1, jnp.float32(loss), jnp.bool_(signal)
   )
   figures = read(figures)
   assert (figures["train/skipped"], figures["train/nonfinite"]) == (skipped, nonfinite)
