@@ -7,7 +7,7 @@ MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 SECONDS ?= 60
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-parity test-tpu fuzz lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-parity test-tpu soak fuzz lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -99,6 +99,9 @@ test-parity: setup model .venv-parity/.ready  ## Against transformers and torch,
 	@touch $@
 
 # Inputs that are learned stay in .cache/fuzz: the next run goes on from them.
+soak: setup  ## A run with every kind of stage, killed 50 times at random moments (15 minutes)
+	$(RUN) -m tests.faults.soak $(ARGS)
+
 fuzz: setup .venv-fuzz/.ready  ## Malformed files of every kind, SECONDS=60 each, in an environment of its own
 	for target in gguf safetensors config index tokenizer tokenizer_config template jsonl parquet; do \
 	  PYTHONPATH=.:"$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \

@@ -69,7 +69,23 @@ class Experiment(Config):
         for name, tokens in longest.items()
         if tokens >= context
       ]
-    return problems + self._program_problems() + self._switch_problems()
+    problems += self._program_problems() + self._switch_problems()
+    return problems + self._staleness_problems()
+
+  def _staleness_problems(self) -> list[str]:
+    """Where answers cannot be sampled beside updates."""
+    stale = [n for n, stage in self.stages.items() if isinstance(stage, GRPO) and stage.staleness]
+    sampling, mode = self.parallel.sampling, self.parallel.mode
+    if sampling and not stale:
+      return [f"parallel.sampling={sampling} needs a stage with staleness of 1 or more"]
+    if stale and mode != "single" and not sampling:
+      return [
+        f"stages.{stale[0]}.staleness with parallel.mode={mode!r} needs devices of its own to"
+        " sample with: mode 'mesh' and parallel.sampling (in 'single' one device may do both)"
+      ]
+    if stale and self.population.size > 1:
+      return [f"stages.{stale[0]}.staleness in a population, whose members wait for each other"]
+    return []
 
   def _switch_problems(self) -> list[str]:
     """What a stage would keep, where there is nothing to keep."""

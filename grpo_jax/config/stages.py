@@ -58,6 +58,9 @@ class GRPO(Stage):
     update's own by more than 1e-5.
   reference_dtype: the type in which a KL's reference policy is kept.
   reference_place: "host", it waits in the host's memory, and is sent over for one pass a step.
+  staleness: prompts of a step are answered while earlier steps are learned from, by the policy of
+    at most so many steps before, which loss.sampler_correction accounts for; 0 waits for each
+    update. After a state that is saved the first step waits for its own.
   steps_per_program: steps that are compiled as one program, where all rewards are in JAX: nothing
     waits for the host between them. Samples are then of the last step of each program.
   """
@@ -73,6 +76,7 @@ class GRPO(Stage):
   strict: bool = False
   reference_dtype: str = field("float32", choices=("float32", "bfloat16"))
   reference_place: str = field("device", choices=("device", "host"))
+  staleness: int = field(0, least=0)
   steps_per_program: int = field(1, least=1)
 
   @property
@@ -142,6 +146,11 @@ class GRPO(Stage):
         f"reference_dtype={asked[0]!r}, reference_place={asked[1]!r} without a reference: the loss"
         " has kl_coefficient=0"
       )
+    if self.staleness and self.loss.sampler_correction == "none":
+      problems.append(
+        f"staleness={self.staleness} learns from answers of older policies:"
+        " loss.sampler_correction='truncate' (or another) accounts for that"
+      )
     return problems + self._algorithm_problems() + self._program_problems()
 
   def _program_problems(self) -> list[str]:
@@ -152,6 +161,7 @@ class GRPO(Stage):
       "minibatches": self.minibatches == 1,
       "epochs": self.epochs == 1,
       "strict": not self.strict,
+      "staleness": self.staleness == 0,
       "loss.kl_coefficient": self.loss.kl_coefficient == 0,
       "loss.entropy_top": self.loss.entropy_top == 1,
       "selection.no_signal": self.selection.no_signal == "keep",

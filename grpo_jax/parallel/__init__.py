@@ -24,6 +24,7 @@ __all__ = [
   "check_divisible",
   "make_devices",
   "make_mesh",
+  "make_sampling_devices",
   "table",
 ]
 
@@ -33,13 +34,21 @@ _AXIS = "devices"
 
 
 def make_devices(config: Parallel) -> AnyDevices:
-  """The devices that `config.parallel` asks for.
+  """The devices that `config.parallel` asks for, but for those that only sample.
 
   Raises:
-    ConfigError: a mesh of another number of devices; one device for several processes.
+    ConfigError: a mesh of another number of devices; one device for several processes; not enough
+      for those that sample.
   """
+  if config.sampling and processes.count() > 1:
+    raise ConfigError(f"config.parallel.sampling={config.sampling} is of one process")
+  if config.sampling >= len(jax.devices()):
+    raise ConfigError(
+      f"config.parallel.sampling={config.sampling} of {len(jax.devices())} devices leaves none to"
+      " learn with"
+    )
   if config.mode == "mesh":
-    return MeshDevices(make_mesh(config))
+    return MeshDevices(make_mesh(config, jax.devices()[: len(jax.devices()) - config.sampling]))
   if config.mode == "pmap":
     return Devices(jax.local_device_count() * processes.count(), _AXIS)
   if processes.count() > 1:
@@ -48,6 +57,16 @@ def make_devices(config: Parallel) -> AnyDevices:
       " 'pmap' or 'mesh'"
     )
   return ONE_DEVICE
+
+
+def make_sampling_devices(config: Parallel) -> AnyDevices | None:
+  """The devices that only sample, each with all parameters; None where there are none."""
+  if not config.sampling:
+    return None
+  own = jax.devices()[-config.sampling :]
+  if len(own) == 1:
+    return Devices(1, None, own[0])
+  return MeshDevices(make_mesh(Parallel(mode="mesh"), own))
 
 
 def check_divisible(

@@ -18,11 +18,13 @@ class Devices(Programs):
   """The devices of a run.
 
   count: devices that prompts are split over, of all processes, each of which has its part of the
-    arrays. axis_name: what pure functions reduce over, if at all.
+    arrays. axis_name: what pure functions reduce over, if at all. device: where one device is
+    another than the first.
   """
 
   count: int
   axis_name: str | None
+  device: Any = None
 
   def compile(self, function: Callable, *, donate: tuple[int, ...] = ()) -> Callable:
     """Compiles a function whose first argument is replicated and whose others are split."""
@@ -48,7 +50,7 @@ class Devices(Programs):
   def replicate(self, tree: Any) -> Any:
     """One copy a device."""
     if self.axis_name is None:
-      return jax.device_put(tree)
+      return jax.device_put(tree, self.device)
     return jax.pmap(lambda _, whole: whole, in_axes=(0, None))(np.arange(self._local), tree)
 
   def first(self, tree: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from grpo_jax import tasks
 from grpo_jax.config import GRPO, ConfigError, Experiment, Pretrain, RewardModel, Stage
 from grpo_jax.config.fields import unknown_field
-from grpo_jax.parallel import AnyDevices, check_divisible
+from grpo_jax.parallel import AnyDevices, check_divisible, make_sampling_devices
 from grpo_jax.rewards import REWARDS, ArrayReward, is_learned, resolve
 from grpo_jax.run.corpus import no_documents
 from grpo_jax.run.evaluate import EVALUATED
@@ -53,16 +53,20 @@ def check_batches(experiment: Experiment, devices: AnyDevices) -> None:
     ConfigError: names the fields.
   """
   for name, stage in experiment.stages.items():
-    check_batch(devices, name, stage)
+    stale = isinstance(stage, GRPO) and stage.staleness
+    check_batch(devices, name, stage, make_sampling_devices(experiment.parallel) if stale else None)
 
 
-def check_batch(devices: AnyDevices, name: str, stage: Stage) -> None:
-  """`check_batches` of one stage."""
+def check_batch(
+  devices: AnyDevices, name: str, stage: Stage, sampling: AnyDevices | None = None
+) -> None:
+  """`check_batches` of one stage, answered on devices of their own where there are any."""
   size, what = stage.batch
   path, parts = f"config.stages.{name}", stage.optimizer.micro_batches
   check_divisible(devices, size, parts, f"{path}.{what}", group=stage.group)
   if isinstance(stage, GRPO):  # answered all at once
-    check_divisible(devices, stage.rollout.prompts, 1, f"{path}.rollout.prompts", group=stage.group)
+    what = f"{path}.rollout.prompts"
+    check_divisible(sampling or devices, stage.rollout.prompts, 1, what, group=stage.group)
 
 
 def check_stages(experiment: Experiment) -> None:

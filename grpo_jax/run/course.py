@@ -71,6 +71,8 @@ class Course:
     except StopError:
       self._leave()
       raise
+    finally:
+      self._runner.close()
     return self.state
 
   def evaluate(self) -> float | None:
@@ -96,7 +98,7 @@ class Course:
     if desk.trace.after(before + now, self.state):
       desk.say(f"profile of steps up to {before + now} in {desk.trace.folder}")
     evaluated = due(self._setting.experiment, self._setting.name, now)
-    kept = evaluated or now % self._setting.experiment.checkpoint.every == 0
+    kept = is_kept(self._setting.experiment, self._setting.name, now)
     # Programs of many steps are read while the next one runs.
     self._tell(0 if kept or runner.stride == 1 else 1)
     accuracy = self.evaluate() if evaluated else None
@@ -127,14 +129,23 @@ class Course:
   def _leave(self) -> None:
     """Saves what was done since the last checkpoint."""
     self._tell(0)
-    if self.step != self._saved:
+    if self.step == self._saved:
+      return
+    if self._runner.exact:
       self._save(None)
+    else:
+      self._desk.say(f"{self._setting.name}: steps after {self._saved} will be taken again")
 
 
 def due(experiment: Experiment, name: str, step: int) -> bool:
   """Whether a state after `step` steps of a stage is to be evaluated."""
   every = experiment.evaluation.every
   return step == experiment.stages[name].steps or (every > 0 and step % every == 0)
+
+
+def is_kept(experiment: Experiment, name: str, step: int) -> bool:
+  """Whether a state after `step` steps of a stage is saved, whatever happens."""
+  return due(experiment, name, step) or step % experiment.checkpoint.every == 0
 
 
 def over(experiment: Experiment, name: str, step: int, writer: AnyWriter) -> bool:

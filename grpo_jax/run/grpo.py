@@ -18,6 +18,7 @@ from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records, time_figures
 from grpo_jax.run.gather import make_gather
 from grpo_jax.run.learn import Looks, make_learner, make_looks, stage_step
+from grpo_jax.run.overlap import Overlap, sampling_setting
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told, policy_of
 from grpo_jax.run.trained import make_init
 from grpo_jax.types import Batch, Params, TrainState
@@ -69,11 +70,13 @@ def make_policy_runner(
     init: policy -> state.
     policy: state -> the policy in it.
   """
-  gather = make_gather(setting, stage, past)
+  sampling = sampling_setting(setting) if stage.staleness else setting
+  gather = make_gather(sampling, stage, past)
+  ahead = Overlap(sampling, stage, gather) if stage.staleness else None
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
-    answers, rows = gather(policy(state), step)
+    answers, rows = (ahead or gather)(policy(state), step)
     used = answers.rows(rows)
     looks = look(state, used)
     setting.pause("update")
@@ -87,8 +90,12 @@ def make_policy_runner(
     figures |= metrics_lib.read(metrics)
     seconds = np.append(answers.seconds, time.monotonic() - started)
     figures |= time_figures(answers, used, seconds)
+    if ahead:
+      figures["rollout/staleness"] = float(step - ahead.policy_step(step))
     return state, lambda: [Outcome(figures, samples, batch)]
 
+  if ahead:
+    return Runner(stage.steps, init, advance, policy=policy, close=ahead.close, exact=False)
   return Runner(stage.steps, init, advance, policy=policy)
 
 

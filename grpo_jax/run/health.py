@@ -136,13 +136,18 @@ def _mismatch(health: Health) -> str | None:
 
 
 def _bad_numbers(health: Health) -> str | None:
-  now = health.recent("train/nonfinite", 20)
-  if not now >= 0.05:
-    return None
-  return (
-    f"{now:.0%} of the last 20 updates were skipped, for their gradients were not finite: a lower"
-    " optimizer.lr, or model.dtype='float32' or 'bfloat16'"
-  )
+  bad, spikes = health.recent("train/nonfinite", 20), health.recent("train/spike", 20)
+  if bad >= 0.05:
+    return (
+      f"{bad:.0%} of the last 20 updates were skipped, for their gradients were not finite: a lower"
+      " optimizer.lr, or model.dtype='float32' or 'bfloat16'"
+    )
+  if spikes >= 0.05:
+    return (
+      f"{spikes:.0%} of the last 20 updates were skipped as spikes: a lower optimizer.lr or"
+      " max_grad_norm, or a larger spike_sigma where they did no harm"
+    )
+  return None
 
 
 def _failing_reward(health: Health) -> str | None:

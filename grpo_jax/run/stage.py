@@ -96,6 +96,10 @@ def policy_of(state: TrainState) -> Params:
   return adapted(state.params, state.frozen)
 
 
+def _nothing() -> None:
+  """Where nothing is left to do."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Runner:
   """A stage as the loop sees it.
@@ -107,6 +111,9 @@ class Runner:
   judge: state -> held-out figures of the stage's own, named eval/...
   finish: called with what the stage has trained, also of a run that is resumed at the stage's end:
     the same files have to come out.
+  close: called when the stage has ended, however.
+  exact: whether a run can go on from the state after any step as if it had not stopped there; else
+    from those that are always saved.
 
   States come from `init` unreplicated; all else is given them as `Devices.replicate` makes them.
   """
@@ -118,6 +125,8 @@ class Runner:
   policy: Callable[[TrainState], Params] | None = policy_of
   judge: Callable[[TrainState], dict[str, float]] | None = None
   finish: Callable[[Params], None] | None = None
+  close: Callable[[], None] = _nothing
+  exact: bool = True
 
   def trained(self, state: TrainState) -> Params:
     """What the stage is about: the policy, or where it trains none, all that it does train."""

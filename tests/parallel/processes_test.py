@@ -116,7 +116,9 @@ def test_a_checkpoint_is_read_in_another_mode_and_by_another_number_of_processes
     assert list(found) == ["kept"] * count, (mode, count)
 
 
-@pytest.mark.parametrize("flags", [_PMAP, _MESH], ids=["pmap", "mesh"])
+@pytest.mark.parametrize(
+  "flags", [pytest.param(_PMAP, marks=pytest.mark.slow), _MESH], ids=["pmap", "mesh"]
+)
 def test_two_processes_make_the_run_of_one(alone, tmp_path, flags):
   first, second = _run(tmp_path, 2, flags)
   _assert_same_run(alone, tmp_path)
@@ -148,7 +150,7 @@ def _lose(tmp_path, flags, how, lost=1, count=2):
   return found, time.monotonic() - began
 
 
-@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.parametrize("asked", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_of_two_ends_both_with_their_state_saved(alone, tmp_path, asked):
   """As where one machine of several is taken back."""
   started = fleet.train(tmp_path, 2, *_SHORT, *_PMAP, devices=2)

@@ -175,7 +175,7 @@ def test_no_field_is_left_out():
   own = {"selection", "rollout", "strict", "steps_per_program"}
   own |= {"reference_dtype", "reference_place"}
   elsewhere |= {"task", "stop", "switch", "lora"}  # tests/run/stages_test.py, lora_test.py
-  elsewhere |= {"max_nonfinite"}  # tests/run/replay_test.py
+  elsewhere |= {"max_nonfinite", "staleness"}  # replay_test.py, overlap_test.py
   assert {n for n in FIELDS if "." not in n} == _names(config.GRPO) - elsewhere - own
   assert {n.removeprefix("rollout.") for n in FIELDS if "rollout." in n} == _names(config.Rollout)
   assert _names(config.Selection) == {"no_signal", "rounds", "retire_at"}

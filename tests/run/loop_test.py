@@ -226,6 +226,7 @@ def test_pmap_over_devices_gives_the_same_run(uninterrupted, tmp_path):
   _assert_near(_metrics(uninterrupted[0]), _metrics(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_run_killed_on_a_mesh_goes_on_as_the_same_run_on_other_devices(uninterrupted, tmp_path):
   """From fsdp 2 x tensor 2, whose checkpoint is in parts, to a copy on each of four."""
   mesh = ("mode=mesh", "fsdp=2", "tensor=2")

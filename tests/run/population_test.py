@@ -100,7 +100,8 @@ def test_each_member_is_the_run_that_it_would_be_alone(devices, together, tmp_pa
   assert "over 4 members" in said
 
 
-@pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("together", [1, 2])
 def test_members_in_a_mesh(together, tmp_path):
   """Each is split over all devices, by the same rules as a run alone."""
   own = _population({"grpo": _grpo(steps=2)}, every=0, together=together, devices=0, seed=(3, 4))

@@ -102,7 +102,8 @@ def test_one_answer_a_prompt_is_enough():
   config.check(stage)
 
 
-@pytest.mark.parametrize("critic", ["separate", pytest.param("shared", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("critic", ["separate", "shared"])
 def test_a_killed_run_ends_as_if_it_had_not_been(critic, tmp_path):
   stages = {"sft": stages_test._sft(), "ppo": _ppo(critic=critic, steps=4, minibatches=2)}
   stages_test.run(stages, tmp_path / "whole", every=2)

@@ -59,8 +59,9 @@ def test_outside_the_main_thread_nothing_is_noted():
   assert found == [stopping.never]
 
 
-def _run(workdir, fault=""):
+def _run(workdir, fault="", **parallel):
   whole = stages_test.experiment({"sft": stages_test._sft(), "rl": stages_test._grpo()}, every=2)
+  whole.parallel = config.Parallel(**parallel)
   loop.run(whole, str(workdir), say=lambda _: None, fault=fault)
 
 
@@ -84,14 +85,14 @@ def whole(tmp_path_factory):
   [
     # Stages of three steps, evaluated after two and three; 1 is the evaluation before all.
     # An evaluation is finished: what it finds belongs to the checkpoint of its step.
-    ("sigterm:evaluation@1", 1),
+    pytest.param("sigterm:evaluation@1", 1, marks=pytest.mark.slow),
     ("sigterm:evaluation@2", 2),
-    ("sigterm:save@2", 3),
-    ("sigint:rollout@1", 3),
+    pytest.param("sigterm:save@2", 3, marks=pytest.mark.slow),
+    pytest.param("sigint:rollout@1", 3, marks=pytest.mark.slow),
     ("sigterm:rollout@2", 4),
     ("sigterm:reward@3", 5),
     ("sigterm:update@3", 5),
-    ("sigterm:evaluation@5", 6),
+    pytest.param("sigterm:evaluation@5", 6, marks=pytest.mark.slow),
   ],
 )
 def test_what_is_given_up_is_done_again(interruptible, tmp_path, whole, fault, saved):
@@ -102,6 +103,19 @@ def test_what_is_given_up_is_done_again(interruptible, tmp_path, whole, fault, s
   assert len(stages_test.places(tmp_path)) == saved
   _run(tmp_path)
   assert (_figures(tmp_path), _checkpoints(tmp_path)) == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "parallel", [{"mode": "pmap"}, {"mode": "mesh", "fsdp": 2, "tensor": 2}], ids=str
+)
+@pytest.mark.parametrize("fault", ["sigterm:evaluation@2", "sigterm:reward@3", "sigterm:update@3"])
+def test_several_devices_are_stopped_and_go_on(interruptible, tmp_path, fault, parallel):
+  _run(tmp_path / "whole", **parallel)
+  with pytest.raises(StopError, match="stopped by SIGTERM"):
+    _run(tmp_path / "left", fault, **parallel)
+  _run(tmp_path / "left", **parallel)
+  assert _figures(tmp_path / "left") == _figures(tmp_path / "whole")
 
 
 def test_the_members_of_a_population_stop_together_and_go_on(interruptible, tmp_path):
