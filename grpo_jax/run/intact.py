@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +17,10 @@ _POLL_S = 0.02
 
 
 @contextlib.contextmanager
-def writing(workdir: str, what: str, tree: Any) -> Iterator[None]:
+def writing(workdir: str, what: str, tree: Any, unfinished: str = "") -> Iterator[None]:
   """Inside, `tree` is written into the run folder; an error says what failed, where and why.
+
+  `unfinished` is a folder that a failure leaves behind, and that nobody could use.
 
   Raises:
     RuntimeError: it needs more than there is, or could not be written. What was there before is.
@@ -35,6 +36,8 @@ def writing(workdir: str, what: str, tree: Any) -> Iterator[None]:
     if processes.count() > 1:  # it may be that another process is gone, which its caller knows
       raise
     free, said = shutil.disk_usage(workdir).free, " ".join(str(error).split())[-200:]
+    if unfinished:
+      shutil.rmtree(unfinished, ignore_errors=True)
     raise RuntimeError(
       f"{what} could not be written in {workdir}, where {free:,} bytes are free: {said}{hint}"
     ) from error
@@ -50,24 +53,21 @@ class Sealer:
   def begin(self, folder: str) -> None:
     """Waits for a folder to appear, which it does whole, and seals it."""
     if processes.index() == 0:
+      self._over.clear()
       self._thread = threading.Thread(target=self._seal, args=(folder,), daemon=True)
       self._thread.start()
 
   def end(self) -> None:
-    """To be called when all is written, or will not be."""
+    """To be called when all is written, or will not be; the folder is sealed, if it is there."""
     self._over.set()
-    self.wait()
-
-  def wait(self) -> None:
-    """Until the last one is sealed: before a newer one may take its place."""
     if self._thread is not None:
       self._thread.join()
 
   def _seal(self, folder: str) -> None:
-    while not os.path.isdir(folder):
-      if self._over.is_set():
-        return
-      time.sleep(_POLL_S)
+    while not os.path.isdir(folder) and not self._over.wait(_POLL_S):
+      pass
+    if not os.path.isdir(folder):
+      return
     # A newer one may have taken its place, or the disk be full: then it goes unsealed.
     with contextlib.suppress(OSError):
       seal(folder)

@@ -41,11 +41,12 @@ def train(
   population: int | None = None,
   vary: str = "",
   fault: str = "",
+  tolerate_save_failures: int = 0,
 ) -> None:
   """Runs or resumes the experiment in `workdir`, or a population of it.
 
-  `profile`, `stages` and `fault` as in `run.loop.run`; `population` and `vary` set the fields of
-  `experiment.population`.
+  `profile`, `stages`, `fault` and `tolerate_save_failures` as in `run.loop.run`; `population` and
+  `vary` set the fields of `experiment.population`.
   """
   if not workdir:
     _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
@@ -59,10 +60,18 @@ def train(
     set_population(experiment, population, vary)
     if experiment.population.size > 1:
       _one_device_a_core()
+    own: dict[str, Any] = {
+      "profile": profile,
+      "fault": fault,
+      "tolerate_save_failures": tolerate_save_failures,
+    }
     if experiment.population.size == 1:
-      run(experiment, str(workdir), say=_say, profile=profile, stages=stages, fault=fault)
-    elif profile or fault:
-      raise ConfigError("--profile and --inject_fault are of a run by itself: not of a population")
+      run(experiment, str(workdir), say=_say, stages=stages, **own)
+    elif any(own.values()):
+      raise ConfigError(
+        "--profile, --inject_fault and --tolerate_save_failures are of a run by itself: not of a"
+        " population"
+      )
     else:
       run_population(experiment, str(workdir), say=_say, stages=stages)
 
@@ -169,8 +178,10 @@ def doctor(paths: Sequence[str]) -> None:
 
 def _in_one_line(action: Callable[[], Any]) -> Any:
   """What `action` returns; an error meant for a person is one line, and ends the program."""
-  # The compiler, jax and orbax log what only their developers can use.
+  # The compiler, jax and orbax log what only their developers can use; what fails is raised too.
   absl_logging.set_verbosity(absl_logging.WARNING)
+  for name in ("absl", "asyncio"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
   try:
     return action()
   except (ConfigError, ValueError, TypeError, RuntimeError, OSError) as error:

@@ -32,6 +32,7 @@ from grpo_jax.run.stage import Setting
 from grpo_jax.run.stages import Stages
 from grpo_jax.run.stop import best_at
 from grpo_jax.run.stopping import Asked
+from grpo_jax.run.tolerance import Tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ def run(
   stages: Sequence[str] = (),
   shared: Shared | None = None,
   fault: str = "",
+  tolerate_save_failures: int = 0,
 ) -> dict[str, float]:
   """Runs what is left of an experiment in `workdir`; the same call resumes it.
 
@@ -66,6 +68,7 @@ def run(
     stages: names of those to run, in the experiment's order; empty for all.
     shared: what a member of a population has with the others; a run by itself has None.
     fault: SIGNAL:PLACE@N of a drill, see `drill.parse`; empty for none.
+    tolerate_save_failures: how many in a row the run goes on after.
 
   Of several processes all call it alike; the first says and writes what there is. SIGTERM and
   SIGINT end it after what is in work, with its state saved.
@@ -87,6 +90,8 @@ def run(
         f"config.population.size={experiment.population.size}: its members are run by"
         " run.population.run_population, as experiments.train does"
       )
+    if tolerate_save_failures and processes.count() > 1:
+      raise ConfigError("--tolerate_save_failures is of a run in one process: others would wait")
     check_chosen(experiment, stages)
     trace = Profile(profile, experiment, workdir)
     if fault:
@@ -117,7 +122,7 @@ def run(
       workers=workers if experiment.scoring.workers else None,
     )
     evaluate = make_evaluate(setting, examples)
-    course = Stages(setting, evaluate, say, trace, asked)
+    course = Stages(setting, evaluate, say, trace, asked, Tolerance(tolerate_save_failures, say))
     for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
       say(line)
     try:

@@ -43,6 +43,7 @@ def _numbers(workdir):
   return sorted(int(name) for name in os.listdir(workdir / "checkpoints") if name.isdigit())
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize(
   ("damage", "said"),
   [
@@ -61,6 +62,7 @@ def test_a_seal_finds_what_has_changed(tmp_path, damage, said):
   assert broken(tmp_path).startswith(said)
 
 
+@pytest.mark.fault(5)
 def test_a_broken_seal_is_no_whole_one(tmp_path):
   (tmp_path / SEAL).write_text("[1")
   assert "cannot be read" in broken(tmp_path)
@@ -88,6 +90,7 @@ def _resumed(workdir):
   return "\n".join(said)
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("damage", [_flip, _truncate, os.remove])
 def test_the_newest_good_one_is_used_and_the_bad_one_set_aside(stopped, tmp_path, damage):
   shutil.copytree(stopped / "left", tmp_path / "run")
@@ -102,6 +105,7 @@ def test_the_newest_good_one_is_used_and_the_bad_one_set_aside(stopped, tmp_path
   ]
 
 
+@pytest.mark.fault(5)
 def test_where_none_is_whole_nothing_is_moved(stopped, tmp_path):
   shutil.copytree(stopped / "left", tmp_path / "run")
   for number in (2, 3):
@@ -111,6 +115,7 @@ def test_where_none_is_whole_nothing_is_moved(stopped, tmp_path):
   assert _numbers(tmp_path / "run") == [2, 3]
 
 
+@pytest.mark.fault(5)
 def test_a_place_that_is_taken_is_not_written_over(stopped, tmp_path):
   shutil.copytree(stopped / "left", tmp_path / "run")
   (tmp_path / "run" / "set_aside" / "3").mkdir(parents=True)
@@ -119,6 +124,7 @@ def test_a_place_that_is_taken_is_not_written_over(stopped, tmp_path):
   assert line.endswith("set_aside/3-1")
 
 
+@pytest.mark.fault(41)
 def test_a_damaged_reference_is_not_used(tmp_path):
   """Pitfall 16: what the KL compares with is what it was, or the run does not go on."""
   checkpoints, own = Checkpointer(str(tmp_path), config.Checkpoint()), {"a": np.arange(9.0)}
@@ -130,6 +136,7 @@ def test_a_damaged_reference_is_not_used(tmp_path):
   checkpoints.close()
 
 
+@pytest.mark.fault(2)
 def test_what_is_replaced_is_there_until_the_new_one_is(tmp_path, monkeypatch):
   """The run is killed as it puts the new one in place."""
   path, old, new = str(tmp_path / "best" / "rl"), {"a": np.zeros(9)}, {"a": np.ones(9)}
@@ -156,6 +163,7 @@ def _once(rename):
   return killed
 
 
+@pytest.mark.fault(5)
 def test_a_damaged_checkpoint_is_not_exported(stopped, tmp_path):
   shutil.copytree(stopped / "left", tmp_path / "run")
   _flip(_largest(tmp_path / "run" / "checkpoints" / "3"))
@@ -166,6 +174,7 @@ def test_a_damaged_checkpoint_is_not_exported(stopped, tmp_path):
   checkpoints.close()
 
 
+@pytest.mark.fault(6)
 def test_a_checkpoint_of_another_model_is_refused_and_left(tmp_path):
   def state(width):
     return init_state({"a": np.ones((2, width)), "b": np.ones(3)}, optax.identity())
@@ -180,6 +189,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_left(tmp_path):
   checkpoints.close()
 
 
+@pytest.mark.fault(3)
 def test_what_has_no_room_is_not_begun(tmp_path):
   class Huge:
     nbytes = 10**18
@@ -203,6 +213,7 @@ else:
 """
 
 
+@pytest.mark.fault(3)
 def test_a_full_disk_stops_the_run_with_a_line_and_earlier_checkpoints_are_whole(tmp_path):
   """On a file system of its own, which fills up."""
   script = f"mount -t tmpfs -o size=400k tmpfs {tmp_path} && {sys.executable} -c '{_FULL}'"

@@ -62,6 +62,7 @@ def test_what_the_package_raises_is_one_line_and_what_others_raise_is_not(
     launch.train(tiny_arithmetic.get_config(), str(tmp_path))
 
 
+@pytest.mark.fault(1)
 def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
   def interrupted(*_, **__):
     raise KeyboardInterrupt

@@ -45,6 +45,7 @@ def test_the_same_config_resumes_and_leaves_the_record_alone(tmp_path):
   assert json.loads(path.read_text()) == record
 
 
+@pytest.mark.fault(7)
 def test_a_folder_is_one_run_s_until_its_process_ends(tmp_path):
   code = (
     "import sys; from grpo_jax.run.record import claim;"
@@ -66,6 +67,7 @@ def test_a_folder_is_one_run_s_until_its_process_ends(tmp_path):
   claim(str(tmp_path), experiment()).close()
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize(
   ("changed", "said"),
   [
@@ -83,6 +85,7 @@ def test_another_config_is_refused_by_its_fields(tmp_path, changed, said):
   claim(str(tmp_path), experiment()).close()  # the lock was let go
 
 
+@pytest.mark.fault(8)
 def test_stages_in_another_order_are_another_config(tmp_path):
   stages = {"sft": config.SFT(), "grpo": config.GRPO()}
   claim(str(tmp_path), experiment(stages=stages)).close()
@@ -98,24 +101,28 @@ def test_many_changes_are_still_one_short_line(tmp_path):
   assert _refused(tmp_path, changed).count("was") == 5
 
 
+@pytest.mark.fault(4)
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
   (tmp_path / "file").write_text("")
   assert "cannot be written" in _refused(tmp_path / "file" / "run", experiment())
   assert "cannot be written" in _refused(tmp_path / "file", experiment())
 
 
+@pytest.mark.fault(4)
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_refused(tmp_path):
   tmp_path.chmod(0o500)
   assert "cannot be written: Permission denied" in _refused(tmp_path, experiment())
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
 def test_a_record_that_cannot_be_read_is_one_line(tmp_path, content):
   (tmp_path / "config.json").write_text(content)
   assert "config.json cannot be read" in _refused(tmp_path, experiment())
 
 
+@pytest.mark.fault(30)
 def test_what_has_changed_since_a_run_began_is_said(tmp_path, monkeypatch):
   with claim(str(tmp_path), experiment()):
     assert moved(str(tmp_path)) == []
