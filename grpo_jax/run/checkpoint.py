@@ -21,7 +21,7 @@ from orbax.checkpoint.checkpoint_managers import (
 
 from grpo_jax.config import Checkpoint, ConfigError
 from grpo_jax.parallel import storage
-from grpo_jax.run.intact import Sealer, writing
+from grpo_jax.run.intact import Sealer, reading, writing
 from grpo_jax.run.params import is_there, read_params, write_params
 from grpo_jax.run.seal import broken
 from grpo_jax.run.tolerance import Tolerance
@@ -145,11 +145,12 @@ class Checkpointer:
     """The state of checkpoint `number` without what is frozen; `like` has its shapes and types.
 
     Raises:
-      ConfigError: it is of another model.
+      ConfigError: it is of another model, or cannot be read.
     """
-    self._check_fit(number, changing(like))
-    args = ocp.args.StandardRestore(changing(like))
-    return TrainState(**self._manager.restore(number, args=args))
+    with reading(self._path(number)):
+      self._check_fit(number, changing(like))
+      args = ocp.args.StandardRestore(changing(like))
+      return TrainState(**self._manager.restore(number, args=args))
 
   @_in_turn
   def saved(self, number: int) -> dict[str, Any]:
@@ -160,10 +161,11 @@ class Checkpointer:
     """
     if said := broken(self._path(number)):
       raise ConfigError(f"checkpoint {number} in {self._workdir}: {said}: take another one")
-    saved = self._manager.item_metadata(number).tree
-    # Named as NumPy, for the devices that they were on may not be here.
-    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
-    return self._manager.restore(number, args=ocp.args.StandardRestore(like))
+    with reading(self._path(number)):
+      saved = self._manager.item_metadata(number).tree
+      # Named as NumPy, for the devices that they were on may not be here.
+      like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
+      return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
   def _check_fit(self, number: int, like: dict[str, Any]) -> None:
     """Names the first arrays that are not as they should be."""

@@ -11,7 +11,7 @@ import jax
 
 from grpo_jax.config import ConfigError
 from grpo_jax.parallel import processes
-from grpo_jax.run.seal import broken, seal
+from grpo_jax.run.seal import SEAL, broken, seal
 
 _POLL_S = 0.02
 
@@ -73,11 +73,32 @@ class Sealer:
       seal(folder)
 
 
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+  """Inside, a checkpoint is read that may never have been sealed, so that nothing vouches for it.
+
+  Raises:
+    ConfigError: it cannot be read.
+  """
+  try:
+    yield
+  except ConfigError:
+    raise
+  except (OSError, ValueError, KeyError, AttributeError) as error:
+    if processes.count() > 1:  # as in `writing`
+      raise
+    said = " ".join(str(error).split())[:200]
+    raise ConfigError(
+      f"{path} cannot be read ({said}): move it elsewhere, and the same command goes on from the"
+      " one before"
+    ) from error
+
+
 def set_aside(workdir: str) -> list[str]:
   """Moves the newest checkpoints out of the way that are not as they were written.
 
   Returns:
-    A line of each, now in WORKDIR/set_aside.
+    A line of each, now in WORKDIR/set_aside, and of one that is used without a seal.
 
   Raises:
     ConfigError: none is whole.
@@ -87,7 +108,9 @@ def set_aside(workdir: str) -> list[str]:
   numbers = sorted((int(name) for name in names if name.isdigit()), reverse=True)
   said = {}
   for number in numbers:
-    if (found := broken(os.path.join(root, str(number)))) is None:
+    if (found := _broken(os.path.join(root, str(number)))) is None:
+      if not os.path.exists(os.path.join(root, str(number), SEAL)):
+        lines.append(f"checkpoint {number} has no {SEAL}, as after a kill or a copy: used as it is")
       break
     said[number] = found
   if numbers and len(said) == len(numbers):
@@ -102,6 +125,14 @@ def set_aside(workdir: str) -> list[str]:
     os.rename(os.path.join(root, str(number)), place)
     lines.append(f"checkpoint {number} is not as it was written ({found}): now in {place}")
   return lines
+
+
+def _broken(folder: str) -> str | None:
+  """As `broken`; of one without a seal, whether it has what Orbax cannot do without."""
+  if os.path.exists(os.path.join(folder, SEAL)):
+    return broken(folder)
+  there = os.path.exists(os.path.join(folder, "default", "_METADATA"))
+  return None if there else f"{SEAL} and default/_METADATA are missing"
 
 
 def _free(path: str) -> str:

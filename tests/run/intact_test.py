@@ -105,6 +105,53 @@ def test_the_newest_good_one_is_used_and_the_bad_one_set_aside(stopped, tmp_path
   ]
 
 
+def _unmarked(folder, *names):
+  """Without its seal, as a copy that was cut short, and without these files."""
+  for name in (SEAL, *names):
+    os.remove(folder / name)
+
+
+_MARKERS = ("commit_success.txt", "default/commit_success.txt", "_CHECKPOINT_METADATA")
+
+
+@pytest.mark.fault(34)
+def test_a_copy_without_its_markers_is_used_and_stays(stopped, tmp_path):
+  shutil.copytree(stopped / "left", tmp_path / "run")
+  newest = tmp_path / "run" / "checkpoints" / "3"
+  _unmarked(newest, *(name for name in _MARKERS if (newest / name).exists()))
+  there = sorted(newest.rglob("*"))
+  said = _resumed(tmp_path / "run")
+  assert "checkpoint 3 has no seal.json" in said
+  assert "resuming rl after step 3" in said
+  assert sorted(newest.rglob("*")) == there
+
+
+@pytest.mark.fault(5, 34)
+def test_a_copy_without_its_manifest_is_set_aside(stopped, tmp_path):
+  shutil.copytree(stopped / "left", tmp_path / "run")
+  _unmarked(tmp_path / "run" / "checkpoints" / "3", "default/_METADATA")
+  said = _resumed(tmp_path / "run")
+  assert "(seal.json and default/_METADATA are missing): now in" in said
+  assert "resuming rl after step 2" in said
+  assert (tmp_path / "run" / "set_aside" / "3" / "default").is_dir()
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(
+  "lost", ["default/manifest.ocdbt", "default/ocdbt.process_0/manifest.ocdbt"]
+)
+def test_a_copy_that_cannot_be_read_is_refused_and_stays(stopped, tmp_path, lost):
+  shutil.copytree(stopped / "left", tmp_path / "run")
+  newest = tmp_path / "run" / "checkpoints" / "3"
+  _unmarked(newest, lost)
+  for data in (newest / "default" / "d").iterdir():
+    data.unlink()
+  there = sorted(newest.rglob("*"))
+  with pytest.raises(ConfigError, match=r"checkpoints/3 cannot be read .*: move it elsewhere"):
+    _resumed(tmp_path / "run")
+  assert sorted(newest.rglob("*")) == there
+
+
 @pytest.mark.fault(5)
 def test_where_none_is_whole_nothing_is_moved(stopped, tmp_path):
   shutil.copytree(stopped / "left", tmp_path / "run")
