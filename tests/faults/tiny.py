@@ -1,8 +1,11 @@
 """An experiment of seconds, started as a person starts one: what is done to it, and how it ends."""
 
+import json
 import os
 import subprocess
 import sys
+
+import jax
 
 from grpo_jax import config
 
@@ -33,19 +36,46 @@ def get_config() -> config.Experiment:
   )
 
 
-def command(workdir, *flags) -> list[str]:
-  """What is typed to run it in a folder."""
-  own = ["-m", "experiments.train", f"--config={os.path.join(ROOT, 'tests/faults/tiny.py')}"]
+def command(workdir, *flags, file="tests/faults/tiny.py") -> list[str]:
+  """What is typed to run an experiment file in a folder."""
+  own = ["-m", "experiments.train", f"--config={os.path.join(ROOT, file)}"]
   return [sys.executable, *own, f"--workdir={workdir}", *flags]
 
 
-def run(workdir, *flags, before="", **environment) -> subprocess.CompletedProcess:
-  """Runs it to its end; `before` is Python to be run in its process before anything else."""
+def environment(**changed) -> dict[str, str]:
+  """This process's, with the package in reach of any folder; None takes a variable out."""
+  found = os.environ | {"PYTHONPATH": ROOT} | changed
+  return {name: value for name, value in found.items() if value is not None}
+
+
+def run(workdir, *flags, before="", cwd=ROOT, **changed) -> subprocess.CompletedProcess:
+  """Runs it to its end.
+
+  Args:
+    workdir, flags: of the command.
+    before: Python for its process, before anything else.
+    cwd: where it is started.
+    changed: variables of its environment.
+  """
   typed = command(workdir, *flags)
   if before:
-    start = f"import runpy, sys; sys.path.insert(0, {ROOT!r})\n{before}\n"
+    start = f"import runpy\n{before}\n"
     start += "runpy.run_module('experiments.train', run_name='__main__', alter_sys=True)"
     typed[1:3] = ["-c", start]
-  env = os.environ | {"PYTHONPATH": ROOT} | environment
-  env = {name: value for name, value in env.items() if value is not None}
-  return subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, env=env, timeout=300)
+  env = environment(**changed)
+  return subprocess.run(typed, cwd=cwd, capture_output=True, text=True, env=env, timeout=300)
+
+
+def outcome(workdir) -> tuple[list, list]:
+  """What a run has come to, without clock and machine: its lines, and its parameters' bytes."""
+  from grpo_jax.run.checkpoint import Checkpointer
+
+  checkpoints = Checkpointer(str(workdir), config.Checkpoint())
+  saved = checkpoints.saved(checkpoints.latest() or 0)
+  checkpoints.close()
+  with open(os.path.join(workdir, "metrics.jsonl"), encoding="utf-8") as file:
+    lines = [json.loads(line) for line in file]
+  figures = [
+    {k: v for k, v in line.items() if not k.startswith(("time/", "memory/"))} for line in lines
+  ]
+  return figures, [leaf.tobytes() for leaf in jax.tree.leaves(saved["params"])]
