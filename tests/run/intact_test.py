@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -18,6 +17,7 @@ from grpo_jax.run.intact import set_aside, writing
 from grpo_jax.run.params import is_there, read_params, write_params
 from grpo_jax.run.seal import SEAL, broken, seal
 from grpo_jax.steps.update import init_state
+from tests.faults import mounts
 from tests.run import stages_test
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -248,6 +248,7 @@ def test_what_has_no_room_is_not_begun(tmp_path):
 
 _FULL = """
 import sys
+from tests.faults import mounts
 from tests.run import stages_test
 whole = stages_test.experiment({"rl": stages_test._grpo(steps=60)})
 whole.checkpoint = stages_test.config.Checkpoint(every=1, keep=100)
@@ -263,17 +264,10 @@ else:
 @pytest.mark.fault(3)
 def test_a_full_disk_stops_the_run_with_a_line_and_earlier_checkpoints_are_whole(tmp_path):
   """On a file system of its own, which fills up."""
-  script = f"mount -t tmpfs -o size=400k tmpfs {tmp_path} && {sys.executable} -c '{_FULL}'"
-  script += f" {tmp_path}/run; ls {tmp_path}/run/checkpoints; {sys.executable} -c '{_CHECK}'"
-  unshare = ["unshare", "--mount", "--user", "--map-root-user", "sh", "-c"]
-  if (
-    not shutil.which("unshare")
-    or subprocess.run([*unshare, "true"], capture_output=True).returncode
-  ):
-    pytest.skip("no file system can be mounted here")
-  found = subprocess.run(
-    [*unshare, f"{script} {tmp_path}/run"], cwd=_ROOT, capture_output=True, text=True
-  )
+  run = f"{tmp_path}/run"
+  script = mounts.small(tmp_path, "400k") + f" {sys.executable} -c '{_FULL}' {run};"
+  script += f" ls {run}/checkpoints; {sys.executable} -c '{_CHECK}' {run}"
+  found = mounts.run(script, cwd=_ROOT)
   assert "said: " in found.stdout, found.stderr
   said, *rest = found.stdout.splitlines()
   assert "the same command resumes" in said, found.stdout

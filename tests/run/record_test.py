@@ -1,17 +1,20 @@
 """The run folder: one run at a time, of one config."""
 
+import errno
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from grpo_jax import config
-from grpo_jax.run import record
+from grpo_jax.run import lock, record
 from grpo_jax.run.record import claim, moved
 from tests.config.helpers import experiment
+from tests.faults import mounts
 
 
 def _refused(folder, run):
@@ -61,7 +64,9 @@ def test_a_folder_is_one_run_s_until_its_process_ends(tmp_path):
   )
   assert process.stdout is not None
   assert process.stdout.readline() == "held\n"
-  assert "another run is using it" in _refused(tmp_path, experiment())
+  told = f"another run is using it (process {process.pid} on {socket.gethostname()}): wait for it"
+  assert told in _refused(tmp_path, experiment())
+  assert told in _refused(tmp_path, experiment())  # a look changes nothing
   process.kill()
   process.communicate()
   claim(str(tmp_path), experiment()).close()
@@ -113,6 +118,43 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 def test_a_read_only_folder_is_refused(tmp_path):
   tmp_path.chmod(0o500)
   assert "cannot be written: Permission denied" in _refused(tmp_path, experiment())
+
+
+_CLAIM = (
+  "import sys; from grpo_jax.run.record import claim; from tests.config.helpers import experiment\n"
+  "try: claim(sys.argv[1], experiment())\n"
+  "except ValueError as error: print(error)"
+)
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("place", [".", "checkpoints"])
+def test_a_file_system_that_cannot_be_written_is_refused(tmp_path, place):
+  """Of a run that has begun; root may not write there either."""
+  claim(str(tmp_path), experiment()).close()
+  (tmp_path / "checkpoints").mkdir()
+  script = mounts.read_only(tmp_path / place) + f" {sys.executable} -c '{_CLAIM}' {tmp_path}"
+  done = mounts.run(script, cwd=pathlib.Path(__file__).parents[2])
+  assert "cannot be written: Read-only file system" in done.stdout, done.stderr
+  assert done.stdout.startswith(f"--workdir={tmp_path}: ")
+  assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.fault(4)
+def test_figures_that_cannot_be_added_to_are_refused(tmp_path):
+  claim(str(tmp_path), experiment()).close()
+  (tmp_path / "metrics.jsonl").mkdir()
+  assert "metrics.jsonl cannot be written: Is a directory" in _refused(tmp_path, experiment())
+
+
+@pytest.mark.fault(7)
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch, caplog):
+  def without(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(lock.fcntl, "flock", without)
+  claim(str(tmp_path), experiment()).close()
+  assert "cannot be locked (No locks available): let no other run use it" in caplog.text
 
 
 @pytest.mark.fault(8)
