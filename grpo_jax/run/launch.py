@@ -16,8 +16,6 @@ from absl import logging as absl_logging
 from grpo_jax.config import ConfigError, Experiment, check
 from grpo_jax.config.fields import children, unknown_field
 
-_CACHE = "~/.cache/grpo_jax/compiled"
-
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
   """absl's flags; an override of a field that is not there names the nearest one."""
@@ -50,16 +48,20 @@ def train(
   """
   if not workdir:
     _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
-  _keep_compiled()
+  from grpo_jax.run.compiled import keep_compiled
   from grpo_jax.run.loop import run
+  from grpo_jax.run.machine import check_devices
   from grpo_jax.run.members import set_population
   from grpo_jax.run.population import run_population
   from grpo_jax.run.stopping import StopError
+
+  keep_compiled(_warn)
 
   def start() -> None:
     set_population(experiment, population, vary)
     if experiment.population.size > 1:
       _one_device_a_core()
+    check_devices(_warn)
     own: dict[str, Any] = {
       "profile": profile,
       "fault": fault,
@@ -260,16 +262,6 @@ def _is_own(error: BaseException) -> bool:
   return module.startswith("grpo_jax.")
 
 
-def _keep_compiled() -> None:
-  """Turns the persistent compilation cache on, unless the user has chosen one."""
-  import jax
-
-  logging.getLogger("jax").setLevel(logging.ERROR)
-  if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-    jax.config.update("jax_compilation_cache_dir", os.path.expanduser(_CACHE))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
 def _one_device_a_core() -> None:
   """Without an accelerator, members of a population are spread over the cores."""
   import jax
@@ -280,6 +272,10 @@ def _one_device_a_core() -> None:
 
 def _say(line: str) -> None:
   print(line, flush=True)
+
+
+def _warn(line: str) -> None:
+  print(line, file=sys.stderr, flush=True)
 
 
 def _command() -> str:

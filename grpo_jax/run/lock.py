@@ -11,6 +11,8 @@ from grpo_jax.config import ConfigError
 
 _LOG = logging.getLogger(__name__)
 _APPENDED = ("metrics.jsonl", "samples.jsonl", "rewards.log")
+# What a run can do without.
+_SPARED = ("tensorboard", "profile")
 
 
 def take(lock: IO[str], workdir: str) -> None:
@@ -41,7 +43,8 @@ def check_writable(workdir: str) -> None:
   Raises:
     ConfigError: names the first that cannot be written.
   """
-  folders = [workdir, *(entry.path for entry in os.scandir(workdir) if entry.is_dir())]
+  below = (entry for entry in os.scandir(workdir) if entry.is_dir())
+  folders = [workdir, *(entry.path for entry in below if entry.name not in _SPARED)]
   files = [os.path.join(workdir, name) for name in _APPENDED]
   place = workdir
   try:

@@ -12,7 +12,7 @@ from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
-from grpo_jax.run import console, record, stopping
+from grpo_jax.run import console, memory, record, stopping
 from grpo_jax.run.bound import check_tokenizer
 from grpo_jax.run.checks import (
   check_batches,
@@ -84,6 +84,7 @@ def run(
     StopError: a signal has asked it to stop.
   """
   say = say if processes.index() == 0 else _unheard
+  workdir = os.path.abspath(workdir)  # whatever changes the process's folder later
   with processes.together():
     check(experiment)
     if experiment.population.size > 1:
@@ -110,6 +111,8 @@ def run(
       policy = (shared and shared.policy) or load_policy(experiment)
     check_tokenizer(workdir, policy.tokenizer)
     check_context(experiment, policy.network.architecture.context_length)
+    for line in () if shared else memory.foreseen(experiment, policy):
+      say(line)
     devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
@@ -128,7 +131,8 @@ def run(
     for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
       say(line)
     try:
-      with parting.guard():  # before files are closed, for which all wait
+      # Before files are closed, for which all wait.
+      with parting.guard(), memory.explained(experiment, policy):
         course.run(policy.params, stages or list(experiment.stages))
     finally:
       workers.close()

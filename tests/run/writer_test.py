@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import resource
 import struct
 import sys
 from unittest import mock
@@ -140,6 +142,24 @@ def test_wherever_the_kill_falls_the_run_can_go_on(tmp_path_factory, cut, step):
     '{"stage": "grpo", "step": 0}\n'
   )  # the \n may be missing
   assert _places(folder) == [("grpo", i) for i in range(min(whole, step + 1))]
+
+
+@pytest.mark.fault(45)
+def test_a_line_that_cannot_be_written_is_told_and_what_stands_there_stays(tmp_path):
+  """The file may not grow, as on a full disk; on the resume it may."""
+  _interrupted(tmp_path)
+  writer = Writer(str(tmp_path), _STAGES, "grpo", 4)
+  size = os.path.getsize(tmp_path / "metrics.jsonl")
+  _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
+  try:
+    with pytest.raises(RuntimeError, match=r"metrics.jsonl cannot be written: File too large: the"):
+      writer.write_metrics("grpo", 5, {"loss": 0.5})
+    writer.close()
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+  Writer(str(tmp_path), _STAGES, "grpo", 4).write_metrics("grpo", 5, {"loss": 0.5})
+  assert _places(tmp_path)[-2:] == [("grpo", 4), ("grpo", 5)]
 
 
 def _scalars(folder):
