@@ -22,7 +22,7 @@ from orbax.checkpoint.checkpoint_managers import (
 from grpo_jax.config import Checkpoint, ConfigError
 from grpo_jax.parallel import storage
 from grpo_jax.run.intact import Sealer, reading, writing
-from grpo_jax.run.params import is_there, read_params, write_params
+from grpo_jax.run.params import PATIENT, is_there, read_params, write_params
 from grpo_jax.run.seal import broken
 from grpo_jax.run.tolerance import Tolerance
 from grpo_jax.types import Params, TrainState
@@ -80,7 +80,8 @@ class Checkpointer:
       get_metric_fn=lambda metrics: metrics["accuracy"], n=1, keep_checkpoints_without_metrics=False
     )
     options = ocp.CheckpointManagerOptions(
-      preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best, _LastOfEach(ends)])
+      preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best, _LastOfEach(ends)]),
+      async_options=PATIENT,
     )
     self._workdir, self._alone = os.path.abspath(workdir), alone
     self._sealer, self._tolerance = Sealer(), tolerance or Tolerance()
