@@ -24,7 +24,9 @@ def keep_compiled(say: Callable[[str], None]) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   if said := _unwritable(folder):
     say(f"warning: compiled programs are not kept: {folder}: {said} ({_CHOSEN} names another)")
+    # What stands there can still be read.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", float("inf"))
+    jax.config.update("jax_enable_compilation_cache", os.path.isdir(folder))
   _say_once(say, folder)
 
 

@@ -7,7 +7,11 @@ import pytest
 
 from grpo_jax.run.compiled import keep_compiled
 
-_OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+_OPTIONS = (
+  "jax_compilation_cache_dir",
+  "jax_persistent_cache_min_compile_time_secs",
+  "jax_enable_compilation_cache",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,7 @@ def test_one_that_cannot_be_is_said_and_nothing_is_written(tmp_path, monkeypatch
   (line,) = _kept(monkeypatch, tmp_path / "file" / "cache")
   assert line.startswith(f"warning: compiled programs are not kept: {tmp_path}/file/cache: Not a")
   assert jax.config.jax_persistent_cache_min_compile_time_secs == float("inf")
+  assert not jax.config.jax_enable_compilation_cache
   assert _kept(monkeypatch, "gs://bucket/cache") == []
 
 
