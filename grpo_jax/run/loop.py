@@ -34,6 +34,7 @@ from grpo_jax.run.stages import Stages
 from grpo_jax.run.stop import best_at
 from grpo_jax.run.stopping import Asked
 from grpo_jax.run.tolerance import Tolerance
+from grpo_jax.tasks import Example, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,23 +88,12 @@ def run(
   workdir = os.path.abspath(workdir)  # whatever changes the process's folder later
   with processes.together():
     check(experiment)
-    if experiment.population.size > 1:
-      raise ConfigError(
-        f"config.population.size={experiment.population.size}: its members are run by"
-        " run.population.run_population, as experiments.train does"
-      )
-    if tolerate_save_failures and processes.count() > 1:
-      raise ConfigError("--tolerate_save_failures is of a run in one process: others would wait")
+    _check_alone(experiment, tolerate_save_failures)
     check_chosen(experiment, stages)
     trace = Profile(profile, experiment, workdir)
     if fault:
       parse(fault)
-    # What is cheap to refuse comes first: data and rewards before the model.
-    task = tasks.build(experiment.task)
-    examples = task.held_out(experiment.evaluation.problems)
-    check_rewards(experiment)
-    check_texts(experiment)
-    check_stages(experiment)
+    task, examples = _data(experiment)
   watch = contextlib.nullcontext(shared.asked) if shared else stopping.watching()
   with claim(workdir, experiment), parting.guard(), watch as asked:
     freeze(experiment)
@@ -111,14 +101,12 @@ def run(
       policy = (shared and shared.policy) or load_policy(experiment)
     check_tokenizer(workdir, policy.tokenizer)
     check_context(experiment, policy.network.architecture.context_length)
-    for line in () if shared else memory.foreseen(experiment, policy):
-      say(line)
+    if shared is None:
+      memory.foresee(experiment, policy, say)
     devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
-    # Several processes, and members of a population, can leave together after a step only.
-    alone = shared is None and processes.count() == 1
-    pause = with_drill(fault, stopping.pause(asked) if alone else stopping.no_pause)
+    pause = with_drill(fault, _pause(asked, alone=shared is None))
     log = os.path.join(workdir, "rewards.log")
     workers = Workers(experiment.scoring, log, reward_files(experiment))
     setting = Setting(
@@ -139,6 +127,32 @@ def run(
       course.close()
     processes.agree(True)  # that all files are there
   return _finish(experiment, workdir, say, draw=shared is None)
+
+
+def _check_alone(experiment: Experiment, tolerated: int) -> None:
+  """Refuses what is of a run by itself, or in one process, elsewhere."""
+  if experiment.population.size > 1:
+    raise ConfigError(
+      f"config.population.size={experiment.population.size}: its members are run by"
+      " run.population.run_population, as experiments.train does"
+    )
+  if tolerated and processes.count() > 1:
+    raise ConfigError("--tolerate_save_failures is of a run in one process: others would wait")
+
+
+def _data(experiment: Experiment) -> tuple[Task, list[Example]]:
+  """The task and what is held out; what is cheap to refuse comes first, before the model."""
+  task = tasks.build(experiment.task)
+  examples = task.held_out(experiment.evaluation.problems)
+  check_rewards(experiment)
+  check_texts(experiment)
+  check_stages(experiment)
+  return task, examples
+
+
+def _pause(asked: Asked, *, alone: bool) -> Callable[[str], None]:
+  """Several processes, and members of a population, can leave together after a step only."""
+  return stopping.pause(asked) if alone and processes.count() == 1 else stopping.no_pause
 
 
 def _unheard(line: str) -> None:

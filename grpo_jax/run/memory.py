@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 
@@ -16,16 +16,15 @@ _OUT = re.compile(r"RESOURCE_EXHAUSTED|out of memory|unable to allocate", re.IGN
 _GB = 1e9
 
 
-def foreseen(experiment: Experiment, policy: Policy) -> list[str]:
-  """A line where the plan asks for more than a device has; the plan may be wrong by a part."""
+def foresee(experiment: Experiment, policy: Policy, say: Callable[[str], None]) -> None:
+  """Says where the plan asks for more than a device has; the plan may be wrong by a part."""
   needed, stage = _planned(experiment, policy)
   there = _memory()
-  if needed <= there:
-    return []
-  return [
-    f"warning: by the plan a device needs {needed / _GB:.1f} GB in stage {stage}, and has"
-    f" {there / _GB:.1f}: {_hint(experiment, stage)}"
-  ]
+  if needed > there:
+    say(
+      f"warning: by the plan a device needs {needed / _GB:.1f} GB in stage {stage}, and has"
+      f" {there / _GB:.1f}: {_hint(experiment, stage)}"
+    )
 
 
 @contextlib.contextmanager
@@ -60,10 +59,10 @@ def _planned(experiment: Experiment, policy: Policy) -> tuple[float, str]:
 
 
 def _memory() -> float:
-  """Bytes of a device; on a CPU, of the machine."""
+  """Bytes of a device; on a CPU, its part of the machine's."""
   stats = jax.local_devices()[0].memory_stats() or {}
   machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  return float(stats.get("bytes_limit", machine))
+  return float(stats.get("bytes_limit", machine / jax.local_device_count()))
 
 
 def _hint(experiment: Experiment, name: str) -> str:

@@ -20,12 +20,16 @@ def _huge(group):
   return found
 
 
+def _foreseen(found):
+  said = []
+  memory.foresee(found, load_policy(_huge(4)), said.append)
+  return said
+
+
 @pytest.mark.fault(22)
-def test_the_plan_foresees_what_will_not_fit(tmp_path):
-  few, many = _huge(4), _huge(10**8)
-  policy = load_policy(few)
-  assert memory.foreseen(few, policy) == []
-  (line,) = memory.foreseen(many, policy)
+def test_the_plan_foresees_what_will_not_fit():
+  assert _foreseen(_huge(4)) == []
+  (line,) = _foreseen(_huge(10**8))
   assert line.startswith("warning: by the plan a device needs ")
   assert "lower stages.rl.rollout.group_size=100000000" in line
 
@@ -72,4 +76,4 @@ def test_other_errors_are_left_as_they_are(error):
 def test_what_cannot_be_planned_is_not_foreseen():
   found = _huge(4)
   found.task = config.Questions(train="nowhere.jsonl", held_out="nowhere.jsonl")
-  assert memory.foreseen(found, load_policy(found)) == []
+  assert _foreseen(found) == []
