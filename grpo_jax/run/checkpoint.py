@@ -105,9 +105,9 @@ class Checkpointer:
       metrics = None if accuracy is None else {"accuracy": accuracy}
       self._manager.save(number, args=ocp.args.StandardSave(saved), metrics=metrics, force=True)
       self._sealer.begin(self._path(number))
+      self._pending = number
       if not self._alone:
         self._manager.wait_until_finished()
-      self._pending = number
 
   def _finish(self) -> None:
     """Waits for the save under way, if there is one, and its seal.
