@@ -11,6 +11,14 @@ from tests.faults import tiny
 pytestmark = pytest.mark.slow  # two processes each
 
 
+@pytest.fixture(autouse=True)
+def _hears_the_key():
+  """What runs in the background may have been told to ignore it, and its children with it."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
   """A run that nothing happens to."""
