@@ -7,7 +7,7 @@ MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 SECONDS ?= 60
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-parity test-tpu soak fuzz lint format lock clean
+.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu soak fuzz lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ test: setup model lint .libtpu/.ready  ## Lint, types, tests
 
 test-slow: setup model  ## The tests that take minutes
 	$(RUN) -m pytest -m 'slow and not tpu'
+
+test-faults: setup model .libtpu/.ready  ## Each fault of tests/faults/table.py injected, and what became of it (ARGS=--fault-table=BUILD.md writes it)
+	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2 -p tests.faults.report -m 'fault and not parity' $(ARGS)
 
 test-tpu: setup .libtpu/.ready  ## The main configs compiled for TPUs that are not there (an hour on two cores)
 	PYTHONPATH=.libtpu $(RUN) -m pytest -m tpu tests/parallel/ahead_test.py

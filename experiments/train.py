@@ -44,6 +44,9 @@ _HEARTBEAT = flags.DEFINE_integer(
 _FAULT = flags.DEFINE_string(
   "inject_fault", "", "SIGNAL:PLACE@N[+SECONDS]: a drill, as in sigkill:reward@3; then resume."
 )
+_TOLERATED = flags.DEFINE_integer(
+  "tolerate_save_failures", 0, "Go on after so many failed saves in a row.", lower_bound=0
+)
 flags.mark_flag_as_required("config")
 
 
@@ -56,7 +59,7 @@ def main(_: list[str]) -> None:
   else:
     processes = (_ADDRESS.value, _COUNT.value, _INDEX.value)
     launch.distribute(_DISTRIBUTED.value, *processes, _HEARTBEAT.value)
-    several = (_POPULATION.value, _VARY.value, _FAULT.value)
+    several = (_POPULATION.value, _VARY.value, _FAULT.value, _TOLERATED.value)
     launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value, *several)
 
 

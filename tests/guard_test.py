@@ -53,6 +53,7 @@ def _feed(values, dtype=np.float32):
   return left, float(state.params[0])
 
 
+@pytest.mark.fault(11)
 def test_a_spike_is_left_out_and_moves_nothing():
   values = [1.0, 1.1, 0.9, 1.0, 1000.0, 1.0]
   left, moved = _feed(values)

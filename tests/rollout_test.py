@@ -64,6 +64,7 @@ def test_the_stop_token_is_in_the_mask_and_nothing_after_it():
   assert result.finished.all()
 
 
+@pytest.mark.fault(19)
 def test_a_first_token_that_stops_is_an_answer_of_length_1():
   """Property 9: not to be mistaken for an answer without a stop token."""
   result = chain(rows=[[8], [10]])
@@ -73,6 +74,7 @@ def test_a_first_token_that_stops_is_an_answer_of_length_1():
   assert not result.finished[1].any()
 
 
+@pytest.mark.fault(18)
 def test_an_answer_that_the_budget_cuts_is_not_finished():
   """Pitfall 4: stop at the last place is finished, one place later is not."""
   result = chain(rows=[[3], [2]])

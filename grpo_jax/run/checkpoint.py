@@ -21,9 +21,10 @@ from orbax.checkpoint.checkpoint_managers import (
 
 from grpo_jax.config import Checkpoint, ConfigError
 from grpo_jax.parallel import storage
-from grpo_jax.run.intact import Sealer, writing
-from grpo_jax.run.params import is_there, read_params, write_params
+from grpo_jax.run.intact import Sealer, reading, writing
+from grpo_jax.run.params import PATIENT, is_there, read_params, write_params
 from grpo_jax.run.seal import broken
+from grpo_jax.run.tolerance import Tolerance
 from grpo_jax.types import Params, TrainState
 
 # Orbax numbers its operations, for the whole process: members of a population take turns.
@@ -62,20 +63,29 @@ class Checkpointer:
     config: how many are kept.
     ends: the number that each stage can reach; the last checkpoint of each stays.
     alone: whether no other run of this process saves while a checkpoint is being written.
+    tolerance: what becomes of saves that fail; None stops at the first.
   """
 
   @_in_turn
   def __init__(
-    self, workdir: str, config: Checkpoint, ends: Sequence[int] = (), *, alone: bool = True
+    self,
+    workdir: str,
+    config: Checkpoint,
+    ends: Sequence[int] = (),
+    *,
+    alone: bool = True,
+    tolerance: Tolerance | None = None,
   ):
     best = BestN(
       get_metric_fn=lambda metrics: metrics["accuracy"], n=1, keep_checkpoints_without_metrics=False
     )
     options = ocp.CheckpointManagerOptions(
-      preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best, _LastOfEach(ends)])
+      preservation_policy=AnyPreservationPolicy([LatestN(config.keep), best, _LastOfEach(ends)]),
+      async_options=PATIENT,
     )
     self._workdir, self._alone = os.path.abspath(workdir), alone
-    self._sealer = Sealer()
+    self._sealer, self._tolerance = Sealer(), tolerance or Tolerance()
+    self._pending: int | None = None  # the save under way
     self._manager = ocp.CheckpointManager(
       os.path.join(self._workdir, "checkpoints"),
       options=options,
@@ -90,15 +100,38 @@ class Checkpointer:
       RuntimeError: there is no room for it, or the save before it failed.
     """
     saved = storage.storable(changing(state))
-    with writing(self._workdir, f"checkpoint {number}", saved):
-      self._manager.wait_until_finished()
-      self._manager.check_for_errors()
-      self._sealer.wait()
+    self._finish()
+    with self._tolerance.failing(), self._writing(number, saved):
       metrics = None if accuracy is None else {"accuracy": accuracy}
       self._manager.save(number, args=ocp.args.StandardSave(saved), metrics=metrics, force=True)
-      self._sealer.begin(os.path.join(self._workdir, "checkpoints", str(number)))
+      self._sealer.begin(self._path(number))
+      self._pending = number
       if not self._alone:
         self._manager.wait_until_finished()
+
+  def _finish(self) -> None:
+    """Waits for the save under way, if there is one, and its seal.
+
+    Raises:
+      RuntimeError: it has failed.
+    """
+    number, self._pending = self._pending, None
+    if number is None:
+      return
+    try:
+      with self._tolerance.failing(), self._writing(number, None):
+        self._manager.wait_until_finished()
+        self._manager.check_for_errors()
+        self._tolerance.succeeded()
+    finally:
+      self._sealer.end()  # before a newer one may take its place
+
+  def _writing(self, number: int, tree: Any) -> contextlib.AbstractContextManager[None]:
+    unfinished = f"{self._path(number)}.orbax-checkpoint-tmp"
+    return writing(self._workdir, f"checkpoint {number}", tree, unfinished)
+
+  def _path(self, number: int) -> str:
+    return os.path.join(self._workdir, "checkpoints", str(number))
 
   def latest(self) -> int | None:
     """The number of the newest complete checkpoint."""
@@ -113,11 +146,12 @@ class Checkpointer:
     """The state of checkpoint `number` without what is frozen; `like` has its shapes and types.
 
     Raises:
-      ConfigError: it is of another model.
+      ConfigError: it is of another model, or cannot be read.
     """
-    self._check_fit(number, changing(like))
-    args = ocp.args.StandardRestore(changing(like))
-    return TrainState(**self._manager.restore(number, args=args))
+    with reading(self._path(number)):
+      self._check_fit(number, changing(like))
+      args = ocp.args.StandardRestore(changing(like))
+      return TrainState(**self._manager.restore(number, args=args))
 
   @_in_turn
   def saved(self, number: int) -> dict[str, Any]:
@@ -126,12 +160,13 @@ class Checkpointer:
     Raises:
       ConfigError: a file of it is not as it was written.
     """
-    if said := broken(os.path.join(self._workdir, "checkpoints", str(number))):
+    if said := broken(self._path(number)):
       raise ConfigError(f"checkpoint {number} in {self._workdir}: {said}: take another one")
-    saved = self._manager.item_metadata(number).tree
-    # Named as NumPy, for the devices that they were on may not be here.
-    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
-    return self._manager.restore(number, args=ocp.args.StandardRestore(like))
+    with reading(self._path(number)):
+      saved = self._manager.item_metadata(number).tree
+      # Named as NumPy, for the devices that they were on may not be here.
+      like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved)
+      return self._manager.restore(number, args=ocp.args.StandardRestore(like))
 
   def _check_fit(self, number: int, like: dict[str, Any]) -> None:
     """Names the first arrays that are not as they should be."""
@@ -188,16 +223,13 @@ class Checkpointer:
       RuntimeError: it failed.
     """
     try:
-      with writing(self._workdir, "the last checkpoint", None):
-        self._manager.wait_until_finished()
-        self._manager.check_for_errors()
+      self._finish()
+      self._tolerance.end()
     except BaseException:
-      self._sealer.end()
       # It would fail again with the same, and hide the line that says why.
       with contextlib.suppress(OSError, ValueError):
         self._manager.close()
       raise
-    self._sealer.end()
     self._manager.close()
 
 

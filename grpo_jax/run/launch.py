@@ -16,8 +16,6 @@ from absl import logging as absl_logging
 from grpo_jax.config import ConfigError, Experiment, check
 from grpo_jax.config.fields import children, unknown_field
 
-_CACHE = "~/.cache/grpo_jax/compiled"
-
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
   """absl's flags; an override of a field that is not there names the nearest one."""
@@ -41,28 +39,41 @@ def train(
   population: int | None = None,
   vary: str = "",
   fault: str = "",
+  tolerate_save_failures: int = 0,
 ) -> None:
   """Runs or resumes the experiment in `workdir`, or a population of it.
 
-  `profile`, `stages` and `fault` as in `run.loop.run`; `population` and `vary` set the fields of
-  `experiment.population`.
+  `profile`, `stages`, `fault` and `tolerate_save_failures` as in `run.loop.run`; `population` and
+  `vary` set the fields of `experiment.population`.
   """
   if not workdir:
     _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
-  _keep_compiled()
+  from grpo_jax.run.compiled import keep_compiled
   from grpo_jax.run.loop import run
+  from grpo_jax.run.machine import check_devices
   from grpo_jax.run.members import set_population
   from grpo_jax.run.population import run_population
   from grpo_jax.run.stopping import StopError
+
+  keep_compiled(_warn)
 
   def start() -> None:
     set_population(experiment, population, vary)
     if experiment.population.size > 1:
       _one_device_a_core()
+    check_devices(_warn)
+    own: dict[str, Any] = {
+      "profile": profile,
+      "fault": fault,
+      "tolerate_save_failures": tolerate_save_failures,
+    }
     if experiment.population.size == 1:
-      run(experiment, str(workdir), say=_say, profile=profile, stages=stages, fault=fault)
-    elif profile or fault:
-      raise ConfigError("--profile and --inject_fault are of a run by itself: not of a population")
+      run(experiment, str(workdir), say=_say, stages=stages, **own)
+    elif any(own.values()):
+      raise ConfigError(
+        "--profile, --inject_fault and --tolerate_save_failures are of a run by itself: not of a"
+        " population"
+      )
     else:
       run_population(experiment, str(workdir), say=_say, stages=stages)
 
@@ -169,18 +180,21 @@ def doctor(paths: Sequence[str]) -> None:
 
 def replay(paths: Sequence[str]) -> NoReturn:
   """Takes a step again that a run has kept; exits with 1 where it is finite now."""
+  from grpo_jax.run.compiled import keep_compiled
   from grpo_jax.run.replay import replay
 
   if len(paths) != 1:
     _stop("name one kept step, as in python -m experiments.replay runs/first/bad/grpo/12")
-  _keep_compiled()
+  keep_compiled(_warn)
   raise SystemExit(not _in_one_line(lambda: replay(paths[0], _say)))
 
 
 def _in_one_line(action: Callable[[], Any]) -> Any:
   """What `action` returns; an error meant for a person is one line, and ends the program."""
-  # The compiler, jax and orbax log what only their developers can use.
+  # The compiler, jax and orbax log what only their developers can use; what fails is raised too.
   absl_logging.set_verbosity(absl_logging.WARNING)
+  for name in ("absl", "asyncio"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
   try:
     return action()
   except (ConfigError, ValueError, TypeError, RuntimeError, OSError) as error:
@@ -259,16 +273,6 @@ def _is_own(error: BaseException) -> bool:
   return module.startswith("grpo_jax.")
 
 
-def _keep_compiled() -> None:
-  """Turns the persistent compilation cache on, unless the user has chosen one."""
-  import jax
-
-  logging.getLogger("jax").setLevel(logging.ERROR)
-  if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-    jax.config.update("jax_compilation_cache_dir", os.path.expanduser(_CACHE))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
 def _one_device_a_core() -> None:
   """Without an accelerator, members of a population are spread over the cores."""
   import jax
@@ -279,6 +283,10 @@ def _one_device_a_core() -> None:
 
 def _say(line: str) -> None:
   print(line, flush=True)
+
+
+def _warn(line: str) -> None:
+  print(line, file=sys.stderr, flush=True)
 
 
 def _command() -> str:

@@ -12,7 +12,8 @@ from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
-from grpo_jax.run import console, record, stopping
+from grpo_jax.run import console, memory, record, stopping
+from grpo_jax.run.bound import check_tokenizer
 from grpo_jax.run.checks import (
   check_batches,
   check_chosen,
@@ -32,6 +33,8 @@ from grpo_jax.run.stage import Setting
 from grpo_jax.run.stages import Stages
 from grpo_jax.run.stop import best_at
 from grpo_jax.run.stopping import Asked
+from grpo_jax.run.tolerance import Tolerance
+from grpo_jax.tasks import Example, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,7 @@ def run(
   stages: Sequence[str] = (),
   shared: Shared | None = None,
   fault: str = "",
+  tolerate_save_failures: int = 0,
 ) -> dict[str, float]:
   """Runs what is left of an experiment in `workdir`; the same call resumes it.
 
@@ -66,6 +70,7 @@ def run(
     stages: names of those to run, in the experiment's order; empty for all.
     shared: what a member of a population has with the others; a run by itself has None.
     fault: FAULT:PLACE@N of a drill, see `drill.parse`; empty for none.
+    tolerate_save_failures: how many in a row the run goes on after.
 
   Of several processes all call it alike; the first says and writes what there is. SIGTERM and
   SIGINT end it after what is in work, with its state saved.
@@ -80,35 +85,28 @@ def run(
     StopError: a signal has asked it to stop.
   """
   say = say if processes.index() == 0 else _unheard
+  workdir = os.path.abspath(workdir)  # whatever changes the process's folder later
   with processes.together():
     check(experiment)
-    if experiment.population.size > 1:
-      raise ConfigError(
-        f"config.population.size={experiment.population.size}: its members are run by"
-        " run.population.run_population, as experiments.train does"
-      )
+    _check_alone(experiment, tolerate_save_failures)
     check_chosen(experiment, stages)
     trace = Profile(profile, experiment, workdir)
     if fault:
       check_drill(fault, experiment)
-    # What is cheap to refuse comes first: data and rewards before the model.
-    task = tasks.build(experiment.task)
-    examples = task.held_out(experiment.evaluation.problems)
-    check_rewards(experiment)
-    check_texts(experiment)
-    check_stages(experiment)
+    task, examples = _data(experiment)
   watch = contextlib.nullcontext(shared.asked) if shared else stopping.watching()
   with claim(workdir, experiment), parting.guard(), watch as asked:
     freeze(experiment)
     with processes.together():
       policy = (shared and shared.policy) or load_policy(experiment)
+    check_tokenizer(workdir, policy.tokenizer)
     check_context(experiment, policy.network.architecture.context_length)
+    if shared is None:
+      memory.foresee(experiment, policy, say)
     devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
-    # Several processes, and members of a population, can leave together after a step only.
-    alone = shared is None and processes.count() == 1
-    pause = with_drill(fault, stopping.pause(asked) if alone else stopping.no_pause)
+    pause = with_drill(fault, _pause(asked, alone=shared is None))
     log = os.path.join(workdir, "rewards.log")
     workers = Workers(experiment.scoring, log, reward_files(experiment))
     setting = Setting(
@@ -118,17 +116,44 @@ def run(
       workers=workers if experiment.scoring.workers else None,
     )
     evaluate = make_evaluate(setting, examples)
-    course = Stages(setting, evaluate, say, trace, asked)
+    course = Stages(setting, evaluate, say, trace, asked, Tolerance(tolerate_save_failures, say))
     for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
       say(line)
     try:
-      with parting.guard():  # before files are closed, for which all wait
+      # Before files are closed, for which all wait.
+      with parting.guard(), memory.explained(experiment, policy):
         course.run(policy.params, stages or list(experiment.stages))
     finally:
       workers.close()
       course.close()
     processes.agree(True)  # that all files are there
   return _finish(experiment, workdir, say, draw=shared is None)
+
+
+def _check_alone(experiment: Experiment, tolerated: int) -> None:
+  """Refuses what is of a run by itself, or in one process, elsewhere."""
+  if experiment.population.size > 1:
+    raise ConfigError(
+      f"config.population.size={experiment.population.size}: its members are run by"
+      " run.population.run_population, as experiments.train does"
+    )
+  if tolerated and processes.count() > 1:
+    raise ConfigError("--tolerate_save_failures is of a run in one process: others would wait")
+
+
+def _data(experiment: Experiment) -> tuple[Task, list[Example]]:
+  """The task and what is held out; what is cheap to refuse comes first, before the model."""
+  task = tasks.build(experiment.task)
+  examples = task.held_out(experiment.evaluation.problems)
+  check_rewards(experiment)
+  check_texts(experiment)
+  check_stages(experiment)
+  return task, examples
+
+
+def _pause(asked: Asked, *, alone: bool) -> Callable[[str], None]:
+  """Several processes, and members of a population, can leave together after a step only."""
+  return stopping.pause(asked) if alone and processes.count() == 1 else stopping.no_pause
 
 
 def _unheard(line: str) -> None:

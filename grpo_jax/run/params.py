@@ -12,6 +12,8 @@ from grpo_jax.run.intact import writing
 from grpo_jax.run.seal import broken, seal
 from grpo_jax.types import Params
 
+# Orbax measures how long a save takes by the clock on the wall, which may be set meanwhile: days.
+PATIENT = ocp.AsyncOptions(timeout_secs=10**7)
 # Of a folder that is being replaced.
 _NEW, _OLD = ".new", ".old"
 
@@ -24,7 +26,7 @@ def write_params(workdir: str, path: str, params: Params) -> None:
   """
   whole, fresh = storage.storable(params), f"{path}{_NEW}"
   room = writing(workdir, os.path.relpath(path, workdir), whole)
-  with room, ocp.StandardCheckpointer() as checkpointer:
+  with room, ocp.StandardCheckpointer(async_options=PATIENT) as checkpointer:
     checkpointer.save(fresh, whole, force=True)
     checkpointer.wait_until_finished()
     with processes.together():

@@ -64,6 +64,19 @@ def report(
   return [json.dumps(table.values(said))] if as_json else table.text(said)
 
 
+def estimate(
+  experiment: Experiment, architecture: Architecture, tokenizer: Tokenizer, devices: int
+) -> Plan:
+  """The plan of a run that is about to start, of which only the memory is of this machine.
+
+  Raises:
+    ConfigError: it cannot be planned.
+  """
+  length, _ = _prompt_length(experiment, architecture, tokenizer, 0)
+  topology = parse_topology(f"cpu:{devices}", cpu_memory=_machine_memory())
+  return plan(experiment, Request(architecture, length, topology))
+
+
 def _compiled(experiment: Experiment, found: Plan) -> dict[str, Any]:
   import jax
 

@@ -50,6 +50,7 @@ def run_population(
     raise ConfigError(
       f"config.population.size={len(own)} is of parallel.mode='single' or 'mesh' and one process"
     )
+  workdir = os.path.abspath(workdir)
   with claim(workdir, experiment), stopping.watching() as asked:
     policy = load_policy(experiment) if experiment.model.weights else None
     voice = _Voice(say, len(own))

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import platform
@@ -15,6 +14,7 @@ import jax
 from grpo_jax.config import ConfigError, Experiment
 from grpo_jax.config.saved import classes, rebuild
 from grpo_jax.parallel import processes
+from grpo_jax.run.lock import check_writable, take
 
 # Variables that change what is compiled.
 _FLAGS = ("XLA_", "JAX_", "LIBTPU_", "NVIDIA_TF32")
@@ -40,17 +40,12 @@ def _claim(workdir: str, experiment: Experiment) -> Any:
   """
   try:
     os.makedirs(workdir, exist_ok=True)
-    lock = open(os.path.join(workdir, ".lock"), "w")  # noqa: SIM115, held until the run ends
+    lock = open(os.path.join(workdir, ".lock"), "a+", encoding="utf-8")  # noqa: SIM115, held
   except OSError as error:
     raise ConfigError(f"--workdir={workdir}: cannot be written: {error.strerror}") from error
   try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError:
-    lock.close()
-    raise ConfigError(
-      f"--workdir={workdir}: another run is using it: wait for it, or name another folder"
-    ) from None
-  try:
+    take(lock, workdir)
+    check_writable(workdir)
     _write_or_compare(os.path.join(workdir, "config.json"), workdir, experiment)
   except BaseException:
     lock.close()  # in a notebook the process goes on

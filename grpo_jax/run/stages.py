@@ -22,6 +22,7 @@ from grpo_jax.run.stage import Runner, Setting
 from grpo_jax.run.stopping import Asked, never
 from grpo_jax.run.switch import kept_moments, reference_of
 from grpo_jax.run.teller import Teller
+from grpo_jax.run.tolerance import Tolerance
 from grpo_jax.run.trained import merged_policy
 from grpo_jax.run.writer import Writer
 from grpo_jax.types import Params, TrainState
@@ -37,6 +38,7 @@ class Stages:
     say: Callable[[str], None],
     trace: Profile,
     asked: Asked = never,
+    tolerance: Tolerance | None = None,
   ):
     self.setting, self.say, self.trace = setting, say, trace
     self.config, workdir = setting.experiment, setting.workdir
@@ -44,8 +46,9 @@ class Stages:
       for line in set_aside(workdir) if processes.index() == 0 else ():
         say(line)
     ends = list(itertools.accumulate(stage.steps for stage in self.config.stages.values()))
+    alone = not isinstance(setting.devices, Member)
     self.checkpoints = Checkpointer(
-      workdir, self.config.checkpoint, ends, alone=not isinstance(setting.devices, Member)
+      workdir, self.config.checkpoint, ends, alone=alone, tolerance=tolerance
     )
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)

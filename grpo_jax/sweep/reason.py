@@ -19,7 +19,8 @@ def exit_reason(code: int, log: str, start: int) -> str:
   lines = _tail(log, start)
   exhausted = [line for line in lines if "RESOURCE_EXHAUSTED" in line]
   if exhausted:
-    return _short(f"out of memory: {exhausted[-1]}")
+    said = exhausted[-1].removeprefix("error: ").removeprefix("out of memory: ")
+    return _short(f"out of memory: {said}")
   if code < 0:
     hint = ", as when memory runs out" if -code == signal.SIGKILL else ""
     return f"killed by signal {-code} ({_name(-code)}){hint}"

@@ -95,11 +95,13 @@ _LOSS_CONTRADICTIONS = [
 ]
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(("fields", "said"), _LOSS_CONTRADICTIONS)
 def test_a_loss_that_means_something_else_is_refused(fields, said):
   refused(config.LossConfig(**fields), *said)
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
   ("stage", "said"),
   [

@@ -12,6 +12,7 @@ def test_a_sound_experiment_passes():
   config.check(experiment())
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
   ("bad", "words"),
   [
@@ -45,6 +46,7 @@ def test_the_line_names_the_flag_of_a_field_deep_inside():
   refused(bad, "config.stages.grpo.rollout.prompts=0", ">= 1")
 
 
+@pytest.mark.fault(21)
 def test_contradictions_are_named_by_their_place():
   bad = experiment(config.GRPO(optimizer=config.Optimizer(lr=1e-5, min_lr=1e-4)))
   refused(bad, "config.stages.grpo.optimizer:", "min_lr=0.0001", "lr=1e-05")
@@ -54,6 +56,7 @@ def test_a_stage_that_is_no_stage_is_refused():
   refused(experiment(stages={"grpo": config.Rollout()}), "config.stages")
 
 
+@pytest.mark.fault(21)
 def test_an_unknown_field_cannot_be_set_and_the_nearest_is_named():
   loss = config.LossConfig()
   with pytest.raises(config.ConfigError) as error:

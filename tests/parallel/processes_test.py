@@ -109,6 +109,7 @@ def test_no_thread_is_left_when_the_interpreter_ends():
   assert list(_programs("tests.parallel.leaving", 2)) == ["left"] * 2
 
 
+@pytest.mark.fault(30)
 def test_a_checkpoint_is_read_in_another_mode_and_by_another_number_of_processes(tmp_path):
   """Of two steps each, which the program counts."""
   for mode, count in (("mesh", 2), ("pmap", 2), ("pmap", 1), ("mesh", 2)):
@@ -150,6 +151,7 @@ def _lose(tmp_path, flags, how, lost=1, count=2):
   return found, time.monotonic() - began
 
 
+@pytest.mark.fault(1, 37)
 @pytest.mark.parametrize("asked", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_of_two_ends_both_with_their_state_saved(alone, tmp_path, asked):
   """As where one machine of several is taken back."""
@@ -174,6 +176,7 @@ def _assert_told(found):
     assert "another process of this run has ended or does not answer" in told[0]
 
 
+@pytest.mark.fault(2, 37)
 @pytest.mark.slow  # on a busy machine jax has been seen to abort the other before it has its code
 def test_a_killed_process_ends_the_other_and_the_run_goes_on_on_one_of_them(alone, tmp_path):
   """From a mesh over two processes to copies in one."""
@@ -185,6 +188,7 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on_on_one_of_them(alon
   _assert_same_run(alone, tmp_path)
 
 
+@pytest.mark.fault(37)
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 1])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -197,6 +201,7 @@ def test_a_lost_process_ends_the_others_and_the_run_goes_on_on_others(alone, tmp
   _assert_same_run(alone, tmp_path)
 
 
+@pytest.mark.fault(37)
 def test_what_cannot_be_run_is_the_same_line_of_all(tmp_path):
   """The folder is looked at by the first process only."""
   (tmp_path / "config.json").write_text("{}")

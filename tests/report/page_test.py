@@ -87,6 +87,7 @@ def _open(page, width, *, dark=False, probe=_PROBE):
   return json.loads(unescaped), console
 
 
+@pytest.mark.fault(35)
 @_needs_browser
 @pytest.mark.parametrize(("width", "dark"), [(400, True), (1600, False)])
 def test_the_page_draws_without_errors_or_fetching(page, width, dark):

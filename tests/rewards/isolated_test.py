@@ -49,6 +49,8 @@ def own(prompt, completion, fields):
   return float(len(completion))
 """
 _GOOD = "good"
+_HANGING = ("sleep", "loop", "power", "children")
+_NO_NUMBERS = ("none", "text", "infinite")
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ENV = os.environ | {"PYTHONPATH": _ROOT}
 
@@ -78,14 +80,15 @@ def _score(reward, workers, answers, **limits):
 @pytest.mark.parametrize(
   ("answer", "kind"),
   [
-    ("sleep", "timeout"), ("loop", "timeout"), ("power", "timeout"), ("children", "timeout"),
-    ("segfault", "crash"), ("exit", "crash"),
-    ("leave", "error"), ("memory", "error"), ("print", "error"),
-    ("none", "invalid"), ("text", "invalid"), ("infinite", "invalid"),
+    *(pytest.param(a, "timeout", marks=pytest.mark.fault(14)) for a in _HANGING),
+    *(pytest.param(a, "crash", marks=pytest.mark.fault(16)) for a in ("segfault", "exit")),
+    pytest.param("memory", "error", marks=pytest.mark.fault(16)),
+    pytest.param("leave", "error", marks=pytest.mark.fault(12)),
+    pytest.param("print", "error", marks=pytest.mark.fault(36)),
+    *(pytest.param(a, "invalid", marks=pytest.mark.fault(15)) for a in _NO_NUMBERS),
   ],
-)  # fmt: skip
+)
 def test_each_costs_one_answer_within_its_time(reward, workers, answer, kind):
-  """Faults 12, 14, 15, 16."""
   _score(reward, workers, [_GOOD] * 2)  # processes are there
   started = time.monotonic()
   found = _score(reward, workers, [_GOOD, answer, _GOOD, _GOOD])
@@ -95,6 +98,7 @@ def test_each_costs_one_answer_within_its_time(reward, workers, answer, kind):
   assert found.failures == {k: int(k == kind) for k in found.failures}
 
 
+@pytest.mark.fault(14)
 def test_what_a_reward_has_started_ends_with_it(reward, workers):
   _score(reward, workers, [_GOOD, "children"])
   end = time.monotonic() + 10
@@ -115,13 +119,14 @@ def _running(argument):
   return False
 
 
+@pytest.mark.fault(36)
 def test_what_it_prints_and_changes_stays_there(reward, workers, capfd):
-  """Fault 36."""
   _score(reward, workers, ["environment", _GOOD, "print", _GOOD])
   assert "LEFT" not in os.environ
   assert "printed" not in capfd.readouterr().out
 
 
+@pytest.mark.fault(14, 16)
 def test_too_many_failures_stop_the_run_and_say_which(reward, workers):
   said = r"2 of 4 answers \(1 timeout, 1 crash\), more than scoring.max_failed=0.25"
   with pytest.raises(RuntimeError, match=said):
@@ -138,6 +143,7 @@ def test_a_thousand_answers_cost_little(reward, workers):
   assert time.monotonic() - started < 20  # half a second by itself
 
 
+@pytest.mark.fault(1)
 def test_a_run_that_is_asked_to_stop_does_not_wait(reward):
   class StoppedError(Exception):
     pass
@@ -153,12 +159,14 @@ def test_a_run_that_is_asked_to_stop_does_not_wait(reward):
   assert time.monotonic() - started < 15
 
 
+@pytest.mark.fault(44)
 def test_without_pebble_it_is_a_line(reward, monkeypatch):
   monkeypatch.setitem(__import__("sys").modules, "pebble", None)
   with pytest.raises(ConfigError, match=r"pip install 'grpo_jax\[rewards\]'"):
     _score(reward, Workers(Scoring(), str(reward / "log")), [_GOOD])
 
 
+@pytest.mark.fault(16)
 def test_a_process_that_ends_between_two_calls_is_replaced(reward):
   made = Workers(Scoring(workers=1, timeout_s=20), str(reward / "log"))
   assert made.map(str(reward / "own.py"), "own", [("?", "alarm", {})]) == [("scored", 5.0)]
@@ -186,6 +194,7 @@ made.map(sys.argv[1], "own", [("?", sys.argv[3], {})])
 """
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize("answer", ["loop", "power"])
 def test_a_killed_run_leaves_no_worker_and_a_script_needs_no_guard(reward, tmp_path, answer):
   script = tmp_path / "script.py"

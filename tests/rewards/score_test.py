@@ -36,8 +36,8 @@ def test_a_part_that_cannot_score_leaves_the_answer_unscored(tmp_path):
   np.testing.assert_array_equal(np.isnan(total), [[False, False], [False, True]])
 
 
+@pytest.mark.fault(12)
 def test_a_reward_that_raises_costs_one_answer_and_is_logged_once(tmp_path, caplog):
-  """Fault 12."""
   own = _own(tmp_path, "return 1 / (completion not in 'x2')")
   scores = _scores({own: 1.0})
   assert scores.failures == {"error": 2, "invalid": 0, "timeout": 0, "crash": 0}
@@ -45,12 +45,13 @@ def test_a_reward_that_raises_costs_one_answer_and_is_logged_once(tmp_path, capl
   assert len(caplog.records) == 1
 
 
+@pytest.mark.fault(13)
 def test_a_reward_that_always_raises_stops_the_run(tmp_path):
-  """Fault 13."""
   with pytest.raises(RuntimeError, match=r"failed on all 4 answers \(4 error\): ZeroDivisionError"):
     _scores({_own(tmp_path, "return 1 / 0"): 1.0})
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize(
   "value",
   [
@@ -59,13 +60,14 @@ def test_a_reward_that_always_raises_stops_the_run(tmp_path):
   ],
 )  # fmt: skip
 def test_what_is_no_number_is_refused_with_the_answer(tmp_path, value):
-  """Fault 15, Pitfall 26."""
+  """Pitfall 26."""
   said = r"failed on all 4 answers \(4 invalid\): returned .* expected a finite number"
   with pytest.raises(RuntimeError, match=said) as error:
     _scores({_own(tmp_path, f"return {value}"): 1.0})
   assert "\n" not in str(error.value)
 
 
+@pytest.mark.fault(15)
 def test_what_is_no_number_costs_one_answer(tmp_path, caplog):
   scores = _scores({_own(tmp_path, "return None if completion == 'x' else 1"): 1.0})
   assert scores.failures["invalid"] == 1
@@ -73,6 +75,7 @@ def test_what_is_no_number_costs_one_answer(tmp_path, caplog):
   assert "returned None (NoneType): expected a finite number" in caplog.text
 
 
+@pytest.mark.fault(12)
 def test_more_failures_than_may_be_stop_the_run(tmp_path):
   """One of four answers may fail, and two may not."""
   own = _own(tmp_path, "return 1 / (completion not in 'x2')")
@@ -84,6 +87,7 @@ def test_more_failures_than_may_be_stop_the_run(tmp_path):
   assert few.failures["error"] == 1
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize(
   "value", ["True", "1", "np.float32(1)", "np.int64(1)", "np.True_", "jnp.float32(1)"]
 )
@@ -91,17 +95,20 @@ def test_numbers_of_any_type_are_numbers(tmp_path, value):
   assert _scores({_own(tmp_path, f"return {value}"): 1.0}).total[0, 0] == 1
 
 
+@pytest.mark.fault(13)
 def test_a_reward_cannot_end_the_run_as_if_all_were_well(tmp_path):
   with pytest.raises(RuntimeError, match="SystemExit: 0"):
     _scores({_own(tmp_path, "raise SystemExit(0)"): 1.0})
 
 
+@pytest.mark.fault(36)
 def test_a_reward_cannot_change_the_task(tmp_path):
   fields = [{"answer": "1"}]
   score({_own(tmp_path, "return len(fields.pop('answer'))"): 1.0}, ["a"], [["1", "2"]], fields)
   assert fields == [{"answer": "1"}]
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize(
   ("prompts", "completions"),
   [(["a"], [["1"], ["2"]]), (["a", "b"], [["1"], ["2", "3"]]), (["a", "b"], [[], []]), ([], [])],

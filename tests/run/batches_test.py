@@ -47,6 +47,7 @@ def test_missing_rows_repeat_the_last_example():
     np.testing.assert_array_equal(batch.mask[row], batch.mask[1])
 
 
+@pytest.mark.fault(19)
 def test_a_prompt_longer_than_the_room_is_refused_not_cut():
   examples = [_example("1"), _example("1234567"), _example("12")]
   with pytest.raises(ConfigError, match=r"has 7 tokens.* leaves 6 .*'1234567'") as error:

@@ -12,6 +12,7 @@ def _two_stages(**grpo):
   return experiment(stages={"sft": config.SFT(batch_size=8), "grpo": config.GRPO(**grpo)})
 
 
+@pytest.mark.fault(21)
 def test_batches_of_every_stage_are_checked_by_name_and_value():
   sizes = config.Rollout(prompts=32)
   optimizer = config.Optimizer(micro_batches=8)
@@ -25,6 +26,7 @@ def test_batches_of_every_stage_are_checked_by_name_and_value():
   )
 
 
+@pytest.mark.fault(21)
 def test_answers_as_long_as_the_context_are_refused():
   with pytest.raises(config.ConfigError, match=r"config\.evaluation\.max_tokens=64"):
     check_context(_two_stages(), 64)

@@ -61,6 +61,7 @@ def test_tokens_are_shortened(count, text):
   assert f" {text} tok/s" in console.step_line("a", 1, 1, {"time/tokens_per_s": count}, 0)
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize(
   ("text", "seen"),
   [
@@ -83,6 +84,7 @@ def test_text_of_a_model_cannot_command_the_terminal(text, seen):
   assert console.shown(text) == seen
 
 
+@pytest.mark.fault(35)
 @given(st.text(st.characters(), max_size=200) | st.text("\x1b[0;31mK\x9b?\n\u202e a", max_size=200))
 def test_no_text_leaves_its_line(text):
   seen = console.shown(text)

@@ -134,8 +134,9 @@ def test_too_few_held_out_rows_and_no_documents_are_refused(files):
     make_corpus(setting(stage, documents=None), stage)
 
 
+@pytest.mark.fault(20)
 def test_files_are_checked_before_the_run(files):
-  """Fault 20: of every stage, and as chats where chats are asked for."""
+  """Of every stage, and as chats where chats are asked for."""
   check_texts(setting(Pretrain(texts=files, held_out=3)).experiment)
   with pytest.raises(ConfigError, match=r"train\.jsonl:1: expected .* a list of"):
     check_texts(setting(ChatSFT(texts=files)).experiment)

@@ -95,6 +95,7 @@ def test_dropped_groups_are_not_in_the_denominators():
   assert dropped["train/grad_norm"] > kept["train/grad_norm"]
 
 
+@pytest.mark.fault(13)
 def test_a_batch_that_no_reward_can_score_ends_the_run(tmp_path):
   path = tmp_path / "reward.py"
   path.write_text("def unknown(prompt, completion, fields):\n  return float('nan')\n")

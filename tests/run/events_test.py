@@ -35,9 +35,10 @@ def _full(*_):
   raise OSError(28, "No space left on device")
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("failing", ["write_event", "flush"])
 def test_a_full_disk_is_told_once_and_blocks_nothing(tmp_path, monkeypatch, caplog, failing):
-  """Fault 23. As many steps as would fill the queue of a writer with a thread."""
+  """As many steps as would fill the queue of a writer with a thread."""
   events = Events(str(tmp_path), ["sft", "grpo"], None, 0)
   monkeypatch.setattr(event_file_writer.EventsWriter, failing, _full)
   for step in range(30):
@@ -49,6 +50,7 @@ def test_a_full_disk_is_told_once_and_blocks_nothing(tmp_path, monkeypatch, capl
   assert "No space left on device" in record.getMessage()
 
 
+@pytest.mark.fault(23)
 def test_a_disk_that_is_full_from_the_start(tmp_path, monkeypatch, caplog):
   monkeypatch.setattr(event_file_writer.EventsWriter, "flush", _full)
   events = Events(str(tmp_path), ["sft", "grpo"], None, 0)

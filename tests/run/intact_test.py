@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -18,6 +17,7 @@ from grpo_jax.run.intact import set_aside, writing
 from grpo_jax.run.params import is_there, read_params, write_params
 from grpo_jax.run.seal import SEAL, broken, seal
 from grpo_jax.steps.update import init_state
+from tests.faults import mounts
 from tests.run import stages_test
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -43,6 +43,7 @@ def _numbers(workdir):
   return sorted(int(name) for name in os.listdir(workdir / "checkpoints") if name.isdigit())
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize(
   ("damage", "said"),
   [
@@ -61,6 +62,7 @@ def test_a_seal_finds_what_has_changed(tmp_path, damage, said):
   assert broken(tmp_path).startswith(said)
 
 
+@pytest.mark.fault(5)
 def test_a_broken_seal_is_no_whole_one(tmp_path):
   (tmp_path / SEAL).write_text("[1")
   assert "cannot be read" in broken(tmp_path)
@@ -88,6 +90,7 @@ def _resumed(workdir):
   return "\n".join(said)
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("damage", [_flip, _truncate, os.remove])
 def test_the_newest_good_one_is_used_and_the_bad_one_set_aside(stopped, tmp_path, damage):
   shutil.copytree(stopped / "left", tmp_path / "run")
@@ -102,6 +105,54 @@ def test_the_newest_good_one_is_used_and_the_bad_one_set_aside(stopped, tmp_path
   ]
 
 
+def _unmarked(folder, *names):
+  """Without its seal, as a copy that was cut short, and without these files."""
+  for name in (SEAL, *names):
+    os.remove(folder / name)
+
+
+_MARKERS = ("commit_success.txt", "default/commit_success.txt", "_CHECKPOINT_METADATA")
+
+
+@pytest.mark.fault(34)
+def test_a_copy_without_its_markers_is_used_and_stays(stopped, tmp_path):
+  shutil.copytree(stopped / "left", tmp_path / "run")
+  newest = tmp_path / "run" / "checkpoints" / "3"
+  _unmarked(newest, *(name for name in _MARKERS if (newest / name).exists()))
+  there = sorted(newest.rglob("*"))
+  said = _resumed(tmp_path / "run")
+  assert "checkpoint 3 has no seal.json" in said
+  assert "resuming rl after step 3" in said
+  assert sorted(newest.rglob("*")) == there
+
+
+@pytest.mark.fault(5, 34)
+def test_a_copy_without_its_manifest_is_set_aside(stopped, tmp_path):
+  shutil.copytree(stopped / "left", tmp_path / "run")
+  _unmarked(tmp_path / "run" / "checkpoints" / "3", "default/_METADATA")
+  said = _resumed(tmp_path / "run")
+  assert "(seal.json and default/_METADATA are missing): now in" in said
+  assert "resuming rl after step 2" in said
+  assert (tmp_path / "run" / "set_aside" / "3" / "default").is_dir()
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(
+  "lost", ["default/manifest.ocdbt", "default/ocdbt.process_0/manifest.ocdbt"]
+)
+def test_a_copy_that_cannot_be_read_is_refused_and_stays(stopped, tmp_path, lost):
+  shutil.copytree(stopped / "left", tmp_path / "run")
+  newest = tmp_path / "run" / "checkpoints" / "3"
+  _unmarked(newest, lost)
+  for data in (newest / "default" / "d").iterdir():
+    data.unlink()
+  there = sorted(newest.rglob("*"))
+  with pytest.raises(ConfigError, match=r"checkpoints/3 cannot be read .*: move it elsewhere"):
+    _resumed(tmp_path / "run")
+  assert sorted(newest.rglob("*")) == there
+
+
+@pytest.mark.fault(5)
 def test_where_none_is_whole_nothing_is_moved(stopped, tmp_path):
   shutil.copytree(stopped / "left", tmp_path / "run")
   for number in (2, 3):
@@ -111,6 +162,7 @@ def test_where_none_is_whole_nothing_is_moved(stopped, tmp_path):
   assert _numbers(tmp_path / "run") == [2, 3]
 
 
+@pytest.mark.fault(5)
 def test_a_place_that_is_taken_is_not_written_over(stopped, tmp_path):
   shutil.copytree(stopped / "left", tmp_path / "run")
   (tmp_path / "run" / "set_aside" / "3").mkdir(parents=True)
@@ -119,6 +171,7 @@ def test_a_place_that_is_taken_is_not_written_over(stopped, tmp_path):
   assert line.endswith("set_aside/3-1")
 
 
+@pytest.mark.fault(41)
 def test_a_damaged_reference_is_not_used(tmp_path):
   """Pitfall 16: what the KL compares with is what it was, or the run does not go on."""
   checkpoints, own = Checkpointer(str(tmp_path), config.Checkpoint()), {"a": np.arange(9.0)}
@@ -130,6 +183,7 @@ def test_a_damaged_reference_is_not_used(tmp_path):
   checkpoints.close()
 
 
+@pytest.mark.fault(2)
 def test_what_is_replaced_is_there_until_the_new_one_is(tmp_path, monkeypatch):
   """The run is killed as it puts the new one in place."""
   path, old, new = str(tmp_path / "best" / "rl"), {"a": np.zeros(9)}, {"a": np.ones(9)}
@@ -156,6 +210,7 @@ def _once(rename):
   return killed
 
 
+@pytest.mark.fault(5)
 def test_a_damaged_checkpoint_is_not_exported(stopped, tmp_path):
   shutil.copytree(stopped / "left", tmp_path / "run")
   _flip(_largest(tmp_path / "run" / "checkpoints" / "3"))
@@ -166,6 +221,7 @@ def test_a_damaged_checkpoint_is_not_exported(stopped, tmp_path):
   checkpoints.close()
 
 
+@pytest.mark.fault(6)
 def test_a_checkpoint_of_another_model_is_refused_and_left(tmp_path):
   def state(width):
     return init_state({"a": np.ones((2, width)), "b": np.ones(3)}, optax.identity())
@@ -180,6 +236,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_left(tmp_path):
   checkpoints.close()
 
 
+@pytest.mark.fault(3)
 def test_what_has_no_room_is_not_begun(tmp_path):
   class Huge:
     nbytes = 10**18
@@ -191,6 +248,7 @@ def test_what_has_no_room_is_not_begun(tmp_path):
 
 _FULL = """
 import sys
+from tests.faults import mounts
 from tests.run import stages_test
 whole = stages_test.experiment({"rl": stages_test._grpo(steps=60)})
 whole.checkpoint = stages_test.config.Checkpoint(every=1, keep=100)
@@ -203,19 +261,13 @@ else:
 """
 
 
+@pytest.mark.fault(3)
 def test_a_full_disk_stops_the_run_with_a_line_and_earlier_checkpoints_are_whole(tmp_path):
   """On a file system of its own, which fills up."""
-  script = f"mount -t tmpfs -o size=400k tmpfs {tmp_path} && {sys.executable} -c '{_FULL}'"
-  script += f" {tmp_path}/run; ls {tmp_path}/run/checkpoints; {sys.executable} -c '{_CHECK}'"
-  unshare = ["unshare", "--mount", "--user", "--map-root-user", "sh", "-c"]
-  if (
-    not shutil.which("unshare")
-    or subprocess.run([*unshare, "true"], capture_output=True).returncode
-  ):
-    pytest.skip("no file system can be mounted here")
-  found = subprocess.run(
-    [*unshare, f"{script} {tmp_path}/run"], cwd=_ROOT, capture_output=True, text=True
-  )
+  run = f"{tmp_path}/run"
+  script = mounts.small(tmp_path, "400k") + f" {sys.executable} -c '{_FULL}' {run};"
+  script += f" ls {run}/checkpoints; {sys.executable} -c '{_CHECK}' {run}"
+  found = mounts.run(script, cwd=_ROOT)
   assert "said: " in found.stdout, found.stderr
   said, *rest = found.stdout.splitlines()
   assert "the same command resumes" in said, found.stdout

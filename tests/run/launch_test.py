@@ -62,6 +62,7 @@ def test_what_the_package_raises_is_one_line_and_what_others_raise_is_not(
     launch.train(tiny_arithmetic.get_config(), str(tmp_path))
 
 
+@pytest.mark.fault(1)
 def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
   def interrupted(*_, **__):
     raise KeyboardInterrupt
@@ -69,6 +70,15 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
   monkeypatch.setattr(loop, "run", interrupted)
   assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), str(tmp_path))) == 130
   assert "from its newest checkpoint resume with: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  "own", [{"tolerate_save_failures": 1}, {"profile": "1:2"}, {"fault": "sigterm:save@1"}]
+)
+def test_what_is_of_one_run_is_not_of_a_population(own, capsys, tmp_path):
+  experiment = tiny_arithmetic.get_config()
+  assert _stopped(lambda: launch.train(experiment, str(tmp_path), population=2, **own)) == 2
+  assert "are of a run by itself: not of a population" in capsys.readouterr().err
 
 
 def test_describe_prints_each_field_as_its_flag(capsys):

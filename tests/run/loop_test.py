@@ -114,6 +114,7 @@ def test_a_run_that_is_over_is_not_run_again(uninterrupted):
   assert _metrics(workdir) == before
 
 
+@pytest.mark.fault(8)
 def test_another_config_on_the_folder_is_refused(uninterrupted):
   result = _run(uninterrupted[0], "--config.seed=7")
   assert result.returncode == 2
@@ -124,6 +125,7 @@ def test_another_config_on_the_folder_is_refused(uninterrupted):
 _SLOW = [pytest.param(place, marks=pytest.mark.slow) for place in (("sft", 3), ("grpo", 1))]
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("kill_at", [*_SLOW, ("grpo", 6)])
 def test_a_killed_run_ends_as_if_it_had_not_been(uninterrupted, tmp_path, kill_at):
   """SIGKILL, then the same command: equal metrics and bitwise equal parameters."""
@@ -152,6 +154,7 @@ def _wait_for(path, place, process, seconds=300):
   raise AssertionError(f"no {place} within {seconds} s")
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
   ("flag", "said"),
   [
@@ -227,6 +230,7 @@ def test_pmap_over_devices_gives_the_same_run(uninterrupted, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(2, 30)
 def test_a_run_killed_on_a_mesh_goes_on_as_the_same_run_on_other_devices(uninterrupted, tmp_path):
   """From fsdp 2 x tensor 2, whose checkpoint is in parts, to a copy on each of four."""
   mesh = ("mode=mesh", "fsdp=2", "tensor=2")

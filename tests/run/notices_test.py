@@ -11,6 +11,7 @@ def test_plain_settings_need_no_word():
   assert notices(GRPO(rollout=Rollout(temperature=0.7))) == []
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("filters", [{"top_k": 40}, {"top_p": 0.9}, {"min_p": 0.05}])
 def test_a_filter_while_training_is_named_with_what_accounts_for_it(filters):
   """Pitfall 6."""

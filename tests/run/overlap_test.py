@@ -114,6 +114,7 @@ def test_devices_of_their_own_sample_the_same(tmp_path, parallel):
     assert one["policy/entropy"] == pytest.approx(other["policy/entropy"], rel=1e-5)
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize("lora", [0, 2])
 def test_a_run_that_is_stopped_goes_on_the_same(tmp_path, lora):
   """It is left where it is always saved: what was sampled ahead is sampled again."""

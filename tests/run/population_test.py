@@ -252,6 +252,7 @@ def test_when_all_fail_the_run_has_failed(tmp_path):
     _run(own, tmp_path)
 
 
+@pytest.mark.fault(2)
 def test_a_population_that_was_killed_goes_on(tmp_path, monkeypatch):
   """Every member from its own newest checkpoint, and to the same end, to the bit."""
 

@@ -102,6 +102,7 @@ def test_one_answer_a_prompt_is_enough():
   config.check(stage)
 
 
+@pytest.mark.fault(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("critic", ["separate", "shared"])
 def test_a_killed_run_ends_as_if_it_had_not_been(critic, tmp_path):

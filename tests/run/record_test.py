@@ -1,17 +1,20 @@
 """The run folder: one run at a time, of one config."""
 
+import errno
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from grpo_jax import config
-from grpo_jax.run import record
+from grpo_jax.run import lock, record
 from grpo_jax.run.record import claim, moved
 from tests.config.helpers import experiment
+from tests.faults import mounts
 
 
 def _refused(folder, run):
@@ -45,6 +48,7 @@ def test_the_same_config_resumes_and_leaves_the_record_alone(tmp_path):
   assert json.loads(path.read_text()) == record
 
 
+@pytest.mark.fault(7)
 def test_a_folder_is_one_run_s_until_its_process_ends(tmp_path):
   code = (
     "import sys; from grpo_jax.run.record import claim;"
@@ -60,12 +64,15 @@ def test_a_folder_is_one_run_s_until_its_process_ends(tmp_path):
   )
   assert process.stdout is not None
   assert process.stdout.readline() == "held\n"
-  assert "another run is using it" in _refused(tmp_path, experiment())
+  told = f"another run is using it (process {process.pid} on {socket.gethostname()}): wait for it"
+  assert told in _refused(tmp_path, experiment())
+  assert told in _refused(tmp_path, experiment())  # a look changes nothing
   process.kill()
   process.communicate()
   claim(str(tmp_path), experiment()).close()
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize(
   ("changed", "said"),
   [
@@ -83,6 +90,7 @@ def test_another_config_is_refused_by_its_fields(tmp_path, changed, said):
   claim(str(tmp_path), experiment()).close()  # the lock was let go
 
 
+@pytest.mark.fault(8)
 def test_stages_in_another_order_are_another_config(tmp_path):
   stages = {"sft": config.SFT(), "grpo": config.GRPO()}
   claim(str(tmp_path), experiment(stages=stages)).close()
@@ -98,24 +106,65 @@ def test_many_changes_are_still_one_short_line(tmp_path):
   assert _refused(tmp_path, changed).count("was") == 5
 
 
+@pytest.mark.fault(4)
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
   (tmp_path / "file").write_text("")
   assert "cannot be written" in _refused(tmp_path / "file" / "run", experiment())
   assert "cannot be written" in _refused(tmp_path / "file", experiment())
 
 
+@pytest.mark.fault(4)
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_refused(tmp_path):
   tmp_path.chmod(0o500)
   assert "cannot be written: Permission denied" in _refused(tmp_path, experiment())
 
 
+_CLAIM = (
+  "import sys; from grpo_jax.run.record import claim; from tests.config.helpers import experiment\n"
+  "try: claim(sys.argv[1], experiment())\n"
+  "except ValueError as error: print(error)"
+)
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("place", [".", "checkpoints"])
+def test_a_file_system_that_cannot_be_written_is_refused(tmp_path, place):
+  """Of a run that has begun; root may not write there either."""
+  claim(str(tmp_path), experiment()).close()
+  (tmp_path / "checkpoints").mkdir()
+  script = mounts.read_only(tmp_path / place) + f" {sys.executable} -c '{_CLAIM}' {tmp_path}"
+  done = mounts.run(script, cwd=pathlib.Path(__file__).parents[2])
+  assert "cannot be written: Read-only file system" in done.stdout, done.stderr
+  assert done.stdout.startswith(f"--workdir={tmp_path}: ")
+  assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.fault(4)
+def test_figures_that_cannot_be_added_to_are_refused(tmp_path):
+  claim(str(tmp_path), experiment()).close()
+  (tmp_path / "metrics.jsonl").mkdir()
+  assert "metrics.jsonl cannot be written: Is a directory" in _refused(tmp_path, experiment())
+
+
+@pytest.mark.fault(7)
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch, caplog):
+  def without(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(lock.fcntl, "flock", without)
+  claim(str(tmp_path), experiment()).close()
+  assert "cannot be locked (No locks available): let no other run use it" in caplog.text
+
+
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
 def test_a_record_that_cannot_be_read_is_one_line(tmp_path, content):
   (tmp_path / "config.json").write_text(content)
   assert "config.json cannot be read" in _refused(tmp_path, experiment())
 
 
+@pytest.mark.fault(30)
 def test_what_has_changed_since_a_run_began_is_said(tmp_path, monkeypatch):
   with claim(str(tmp_path), experiment()):
     assert moved(str(tmp_path)) == []

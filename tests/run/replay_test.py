@@ -31,6 +31,7 @@ def _replayed(path):
   return replay(str(path), said.append), said
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize(
   "stage", [stages_test._grpo(steps=4), stages_test._ppo()], ids=["grpo", "ppo"]
 )
@@ -56,6 +57,7 @@ def test_one_bad_update_is_skipped_and_kept_and_is_bad_again(tmp_path, stage):
   assert any(line.startswith("  row 0: ") and "+" in line for line in lines)
 
 
+@pytest.mark.fault(10)
 def test_only_the_first_and_the_last_of_a_stage_are_kept(tmp_path):
   """A learning rate that breaks the parameters: all that follows is bad, and the third ends it."""
   stage = stages_test._grpo(steps=9, max_nonfinite=2)
@@ -111,6 +113,7 @@ def test_a_finite_update_is_said_to_be(tmp_path):
   assert not any("by itself" in line for line in lines)
 
 
+@pytest.mark.fault(3, 10)
 def test_a_batch_that_cannot_be_kept_is_no_reason_to_stop(tmp_path):
   (tmp_path / "bad").write_text("in the way")
   said = _run(tmp_path, stages_test._grpo(), "nan:update@2")
@@ -133,6 +136,7 @@ def test_what_cannot_be_replayed_is_one_line(tmp_path):
     replay(str(folder), print)
 
 
+@pytest.mark.fault(11)
 def test_a_spike_is_skipped_where_a_guard_is_on(tmp_path):
   stage = stages_test._grpo(steps=8)
   stage.optimizer.spike_sigma, stage.optimizer.spike_window = 6.0, 4

@@ -128,6 +128,7 @@ def test_a_model_that_is_not_there_or_of_another_decoder_is_one_line(trained):
     make_learned_reward(other, "stage:rm")
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize(
   ("part", "other", "said"),
   [

@@ -76,6 +76,7 @@ def test_a_stage_that_stops_early_hands_over_to_the_next(tmp_path):
   assert "sft: ends after step 4 of 9" in said
 
 
+@pytest.mark.fault(33)
 def test_a_run_killed_after_a_stage_stopped_goes_on_in_the_next(tmp_path):
   """The stop is not a file of its own: it is read from the evaluations that are written."""
   stages = {"sft": _sft(steps=9, stop=_TIRED), "grpo": _grpo()}
@@ -390,9 +391,9 @@ LATE = {
 }
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("name", LATE)
 def test_what_a_later_stage_lacks_is_said_before_the_first_trains(name, tmp_path):
-  """Fault 20."""
   later, said = LATE[name]
   with pytest.raises(config.ConfigError, match=said):
     run({"sft": _sft()} | later, tmp_path / "run", every=1)

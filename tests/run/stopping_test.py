@@ -27,6 +27,7 @@ def interruptible():
   signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.fault(1)
 def test_a_first_signal_is_noted_and_a_second_does_what_it_did_before(interruptible, capfd):
   with watching() as asked:
     assert asked() == 0
@@ -80,6 +81,7 @@ def whole(tmp_path_factory):
   return _figures(workdir), _checkpoints(workdir)
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize(
   ("fault", "saved"),
   [
@@ -105,6 +107,7 @@ def test_what_is_given_up_is_done_again(interruptible, tmp_path, whole, fault, s
   assert (_figures(tmp_path), _checkpoints(tmp_path)) == whole
 
 
+@pytest.mark.fault(1)
 @pytest.mark.slow
 @pytest.mark.parametrize(
   "parallel", [{"mode": "pmap"}, {"mode": "mesh", "fsdp": 2, "tensor": 2}], ids=str
@@ -118,6 +121,7 @@ def test_several_devices_are_stopped_and_go_on(interruptible, tmp_path, fault, p
   assert _figures(tmp_path / "left") == _figures(tmp_path / "whole")
 
 
+@pytest.mark.fault(1)
 def test_the_members_of_a_population_stop_together_and_go_on(interruptible, tmp_path):
   whole = _populated(tmp_path / "whole", lambda _: None)
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import resource
 import struct
 import sys
 from unittest import mock
@@ -54,6 +56,7 @@ def test_a_line_has_its_place_first_and_its_figures_by_name(tmp_path):
   assert list(line) == ["stage", "step", "a", "b", "m", "z"]
 
 
+@pytest.mark.fault(35)
 def test_samples_stay_valid_json(tmp_path):
   writer = Writer(str(tmp_path), _STAGES)
   record = {
@@ -66,6 +69,7 @@ def test_samples_stay_valid_json(tmp_path):
   assert second["prompt"] == "second"
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(
   ("stage", "step", "kept"),
   [
@@ -102,6 +106,7 @@ def test_a_process_that_writes_nothing_remembers_the_same_lines(tmp_path, stage,
   assert len(list(writer.samples("grpo"))) == len(list(late.samples("grpo")))
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("torn", [1, 5, 20])
 def test_a_torn_last_line_is_dropped(tmp_path, torn):
   _interrupted(tmp_path)
@@ -113,6 +118,7 @@ def test_a_torn_last_line_is_dropped(tmp_path, torn):
   assert _places(tmp_path)[-2:] == [("grpo", 4), ("grpo", 5)]
 
 
+@pytest.mark.fault(32)
 def test_a_last_line_without_its_newline_does_not_swallow_the_next(tmp_path):
   _interrupted(tmp_path)
   path = tmp_path / "metrics.jsonl"
@@ -123,6 +129,7 @@ def test_a_last_line_without_its_newline_does_not_swallow_the_next(tmp_path):
   assert _places(tmp_path)[-2:] == [("grpo", 4), ("grpo", 5)]
 
 
+@pytest.mark.fault(32)
 @given(cut=st.integers(0, 400), step=st.integers(0, 4))
 def test_wherever_the_kill_falls_the_run_can_go_on(tmp_path_factory, cut, step):
   """What stands before the tear and up to the checkpoint is kept, and the rest is written again."""
@@ -135,6 +142,24 @@ def test_wherever_the_kill_falls_the_run_can_go_on(tmp_path_factory, cut, step):
     '{"stage": "grpo", "step": 0}\n'
   )  # the \n may be missing
   assert _places(folder) == [("grpo", i) for i in range(min(whole, step + 1))]
+
+
+@pytest.mark.fault(45)
+def test_a_line_that_cannot_be_written_is_told_and_what_stands_there_stays(tmp_path):
+  """The file may not grow, as on a full disk; on the resume it may."""
+  _interrupted(tmp_path)
+  writer = Writer(str(tmp_path), _STAGES, "grpo", 4)
+  size = os.path.getsize(tmp_path / "metrics.jsonl")
+  _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
+  try:
+    with pytest.raises(RuntimeError, match=r"metrics.jsonl cannot be written: File too large: the"):
+      writer.write_metrics("grpo", 5, {"loss": 0.5})
+    writer.close()
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+  Writer(str(tmp_path), _STAGES, "grpo", 4).write_metrics("grpo", 5, {"loss": 0.5})
+  assert _places(tmp_path)[-2:] == [("grpo", 4), ("grpo", 5)]
 
 
 def _scalars(folder):
@@ -158,6 +183,7 @@ def _scalars(folder):
   return shown
 
 
+@pytest.mark.fault(32)
 def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
   _interrupted(tmp_path)
   writer = Writer(str(tmp_path), _STAGES, "grpo", 2)
@@ -176,6 +202,7 @@ def test_tensorboard_forgets_the_later_stage_when_an_earlier_one_resumes(tmp_pat
   assert not any(_scalars(tmp_path / "tensorboard" / "grpo").values())
 
 
+@pytest.mark.fault(44)
 def test_without_tensorboardx_a_run_is_warned_once_and_goes_on(tmp_path, monkeypatch, caplog):
   monkeypatch.setitem(sys.modules, "tensorboardX", None)
   _interrupted(tmp_path)
@@ -186,6 +213,7 @@ def test_without_tensorboardx_a_run_is_warned_once_and_goes_on(tmp_path, monkeyp
   assert not (tmp_path / "tensorboard").exists()
 
 
+@pytest.mark.fault(23)
 def test_events_that_cannot_be_written_stop_nothing(tmp_path, caplog):
   pytest.importorskip("tensorboardX")
   (tmp_path / "tensorboard").write_text("a file where the folder should be")

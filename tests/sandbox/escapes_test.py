@@ -60,6 +60,7 @@ def _is_no_escape(found: outcome.Outcome, world: World):
   assert not (found.kind == "value" and same(found.value, 46))
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_an_attempt_fails(world, name):
   started = time.monotonic()
@@ -70,6 +71,7 @@ def test_an_attempt_fails(world, name):
   assert _LAYERS.get(name, stopped_by(found)[0]) in stopped_by(found)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("name", [*PROCESSES, *NETWORK, *FILES])
 @pytest.mark.parametrize("mode", ["landlock", pytest.param("namespaces", marks=pytest.mark.slow)])
 def test_either_of_the_layers_for_files_is_enough(world, name, mode):
@@ -78,6 +80,7 @@ def test_either_of_the_layers_for_files_is_enough(world, name, mode):
   assert "GOT" not in str(found.value)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("name", _WITHOUT_SECCOMP)
 def test_without_seccomp_the_other_layers_keep_the_host_from_harm(world, name, monkeypatch):
   """Inside its own namespaces an action may succeed: it reaches nothing of ours."""

@@ -121,6 +121,7 @@ def test_no_layer_for_files_is_refused(layers):
     _run("def f(): pass", layers=layers)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("missing", [("seccomp",), ("namespaces", "landlock")])
 def test_a_machine_without_a_layer_is_refused_in_one_line(monkeypatch, missing):
   there = {name: f"no {name}\nhere" for name in missing}
@@ -170,6 +171,7 @@ def test_the_name_of_the_machine_is_not_told():
   assert _run("import os\ndef f(): return os.uname()[1]", layers=["namespaces"]).value == "answer"
 
 
+@pytest.mark.fault(28)
 def test_nothing_survives_a_judge_that_is_killed(tmp_path):
   """SIGKILL leaves it no time to tidy up: the launcher must see it itself."""
   code = (

@@ -57,6 +57,7 @@ def _figures(tmp_path, number):
   return path.read_text().splitlines() if path.exists() else []
 
 
+@pytest.mark.fault(29)
 def test_the_real_command_is_killed_goes_on_and_has_a_trial_that_diverges(tmp_path, monkeypatch):
   space = "--space=stages.sft.optimizer.lr=choice(1e-3, 1e30)"
   command = _command(tmp_path, space, "--sampler=grid")
@@ -105,6 +106,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, flags, line):
   assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize("missing", ["optuna", "cmaes"])
 def test_a_missing_extra_is_one_line(tmp_path, monkeypatch, missing):
   monkeypatch.setitem(sys.modules, missing, None)

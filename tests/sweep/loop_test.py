@@ -27,6 +27,7 @@ def _file(tmp_path, values):
   return str(path)
 
 
+@pytest.mark.fault(29)
 def test_failures_are_told_and_do_not_end_the_sweep(tmp_path):
   """Each mishap is a failed trial with its reason, and the good trials beside them are done."""
   order = [fake.FINE, fake.ERROR, fake.KILLED, fake.NAN, fake.SILENT, fake.MEMORY, fake.TOLD]
@@ -157,6 +158,7 @@ def test_two_workers_share_one_study(tmp_path):
   assert all(_starts(tmp_path, t.number) == [0] for t in found)
 
 
+@pytest.mark.fault(29)
 def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
   fields = {"space": f"{LR}=log(1e-4,1e-3); {MISHAP}=choice({fake.SLOW})", "trials": 3, "jobs": 2}
   process = worker(tmp_path, **fields)
@@ -177,6 +179,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
   assert any(line.startswith("sweep sweep in") and "2 trials so far" in line for line in lines)
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_children_and_says_how_to_go_on(tmp_path, number):
   fields = {"space": f"{MISHAP}=choice({fake.HANGS})", "trials": 2, "seeds": 1}
@@ -228,6 +231,7 @@ def test_a_trial_that_was_only_asked_for_is_adopted(tmp_path):
   assert [t.state.name for t in found] == ["COMPLETE"] * 2
 
 
+@pytest.mark.fault(29)
 def test_a_torn_journal_is_mended(tmp_path):
   sweep(tmp_path, trials=1)
   with open(tmp_path / "study.journal", "a") as file:

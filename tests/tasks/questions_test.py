@@ -96,6 +96,7 @@ def test_the_answer_follows_its_marker(files):
   assert example.solution == "because #### 1,000"
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(
   ("content", "said"),
   [
@@ -125,6 +126,7 @@ def test_bad_files_are_one_line(files, content, said):
   assert "\n" not in str(error.value)
 
 
+@pytest.mark.fault(20)
 def test_a_missing_file_and_an_overlap_are_refused(files):
   with pytest.raises(ConfigError, match="No such file"):
     tasks.build(Questions(train="nowhere.jsonl", held_out="nowhere.jsonl"))

@@ -60,6 +60,7 @@ def _refused(path, columns=None) -> str:
   return line
 
 
+@pytest.mark.fault(20)
 def test_a_parquet_file_that_is_none_or_is_cut(tmp_path):
   path = tmp_path / "a.parquet"
   path.write_bytes(b"{}")
@@ -70,6 +71,7 @@ def test_a_parquet_file_that_is_none_or_is_cut(tmp_path):
   assert "broken Parquet" in _refused(path)
 
 
+@pytest.mark.fault(20)
 def test_what_is_not_in_a_parquet_file(tmp_path):
   path = tmp_path / "a.parquet"
   assert "No such file" in _refused(path)
@@ -80,6 +82,7 @@ def test_what_is_not_in_a_parquet_file(tmp_path):
   assert "no rows" in _refused(path)
 
 
+@pytest.mark.fault(44)
 def test_parquet_without_its_library_says_what_to_install(tmp_path, monkeypatch):
   path = _parquet(tmp_path / "a.parquet")
   monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -122,6 +125,7 @@ def test_what_arrow_says_is_one_plain_line(tmp_path):
   assert refused > 50
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(
   "column",
   [pyarrow.nulls(10**7, pyarrow.string()), pyarrow.array(["x" * 10**6] * 1000)],

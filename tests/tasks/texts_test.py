@@ -43,6 +43,7 @@ def _refused(read, config) -> str:
   return str(error.value)
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(
   ("value", "said"),
   [
@@ -56,6 +57,7 @@ def test_bad_texts_are_one_line(files, value, said):
   assert "train.jsonl:2: " + said in line
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(
   ("value", "said"),
   [
@@ -76,12 +78,14 @@ def test_bad_chats_are_one_line(files, value, said):
   assert "train.jsonl:2: " + said in line
 
 
+@pytest.mark.fault(20)
 def test_another_column_is_named(files):
   config = files(["one"], ["two"], "body")
   config.column = "text"
   assert "found 'body'" in _refused(read_texts, config)
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(("read", "same"), [(read_texts, "one"), (read_chats, [_USER, _ASSISTANT])])
 def test_what_is_trained_on_is_not_held_out(files, read, same):
   others = ["two", "three"] if read is read_texts else [[_ASSISTANT], [_USER, _USER, _ASSISTANT]]

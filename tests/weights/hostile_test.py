@@ -24,6 +24,7 @@ class Bomb:
     return os.mkdir, (self.path,)
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
 def test_a_pickle_does_not_go_off(tmp_path, name):
   """Under its own name, and under that of a safetensors file."""
@@ -35,6 +36,7 @@ def test_a_pickle_does_not_go_off(tmp_path, name):
   assert not os.path.exists(canary)
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "chat_template.jinja"])
 def test_other_files_are_not_links_to_elsewhere(tmp_path, file):
   folder = copy_of("llama", tmp_path)
@@ -43,6 +45,7 @@ def test_other_files_are_not_links_to_elsewhere(tmp_path, file):
   assert f"{file!r} leads out of the folder" in refused(folder)
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("home", ["snapshots", "elsewhere"])
 def test_blobs_are_those_of_the_same_cache(tmp_path, home):
   """A folder called blobs is trusted only where a hub cache has it."""
@@ -56,6 +59,7 @@ def test_blobs_are_those_of_the_same_cache(tmp_path, home):
   assert "leads out of the folder" in refused(str(folder))
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("file", [5, None, {"a": 1}, "", "a\0b", "config.json", "no.safetensors"])
 def test_an_index_that_names_no_weights(tmp_path, file):
   folder = copy_of("qwen3", tmp_path)

@@ -92,6 +92,7 @@ def test_half_precision_is_read_as_float32(llama):
     np.testing.assert_allclose(head, whole, rtol=2**-7)
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pth"])
 def test_pickles_are_refused(llama, name):
   os.rename(os.path.join(llama, SINGLE), os.path.join(llama, name))
@@ -100,6 +101,7 @@ def test_pickles_are_refused(llama, name):
   assert "pickle" in line
 
 
+@pytest.mark.fault(26)
 def test_a_pickle_behind_the_index_is_refused(qwen3):
   with open(os.path.join(qwen3, "pytorch_model.bin"), "wb") as file:
     file.write(b"cos\nsystem\n(S'touch canary'\ntR.")
@@ -112,6 +114,7 @@ def test_a_pickle_behind_the_index_is_refused(qwen3):
 # --- paths
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("how", ["parent", "absolute", "link", "deep"])
 def test_no_path_leads_out_of_the_folder(qwen3, tmp_path, how):
   """What it leads to is a whole file of tensors, so that only the path is at fault."""
@@ -129,6 +132,7 @@ def test_no_path_leads_out_of_the_folder(qwen3, tmp_path, how):
   assert "out of the folder" in refused(qwen3)
 
 
+@pytest.mark.fault(27)
 def test_a_tokenizer_that_links_out_of_the_folder(llama, tmp_path):
   path = os.path.join(llama, "tokenizer.json")
   os.rename(path, tmp_path / "elsewhere.json")
@@ -205,6 +209,7 @@ def test_a_missing_file(llama, name):
   assert name in refused(llama)
 
 
+@pytest.mark.fault(26)
 def test_keys_that_name_code_are_not_followed(llama, tmp_path, monkeypatch):
   """auto_map and friends: the module is there, and would leave a canary."""
   whole = weights.load(llama)

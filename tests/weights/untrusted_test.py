@@ -169,6 +169,7 @@ def test_a_tensor_without_room_in_a_gguf(tmp_path):
       check_places(contents)
 
 
+@pytest.mark.fault(22)
 def test_weights_that_do_not_fit_are_one_line(tmp_path):
   """A file of holes, as large as it says, in a process that may not have so much memory."""
   folder = copy_of("llama", tmp_path)
@@ -199,6 +200,7 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path):
 # --- names and lines
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("name", ["\ud800.safetensors", "../\ud800"])
 def test_a_name_that_no_file_can_have(llama, name):
   edit_json(llama, "config.json")
@@ -207,6 +209,7 @@ def test_a_name_that_no_file_can_have(llama, name):
   assert llama in refused(llama)
 
 
+@pytest.mark.fault(35)
 def test_a_line_can_be_printed():
   """On a terminal that takes orders, and in UTF-8."""
   line = str(WeightsError("a\x1b[2J\ud800\r\nb\x00" + "c" * 10**6))
