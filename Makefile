@@ -120,7 +120,7 @@ format: setup  ## Mends what lint can mend
 	$(RUN) -m ruff format .
 
 lock:  ## Pins every version anew
-	uv pip compile --universal --python-version 3.11 --extra weights --extra data --extra report --extra rewards --extra sweep --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra weights --extra data --extra report --extra rewards --extra gym --extra math --extra sweep --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:  ## Removes environments and caches, not runs
 	rm -rf $(VENV) .libtpu .venv-parity .venv-trl .venv-tunix .venv-fuzz .mypy_cache .ruff_cache .pytest_cache

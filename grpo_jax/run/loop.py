@@ -19,11 +19,11 @@ from grpo_jax.run.checks import (
   check_context,
   check_rewards,
   check_stages,
-  reward_files,
 )
 from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.drill import check_drill, spoiler, with_drill
 from grpo_jax.run.evaluate import make_evaluate
+from grpo_jax.run.own_rewards import reward_files
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import Policy, load_policy
 from grpo_jax.run.profile import Profile
@@ -121,6 +121,8 @@ def run(
     course = Stages(setting, evaluate, say, trace, asked)
     for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
       say(line)
+    for line in task.notes:
+      say(f"task: {line}")
     try:
       with parting.guard():  # before files are closed, for which all wait
         course.run(policy.params, stages or list(experiment.stages))
