@@ -24,20 +24,23 @@ def equal(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
   The answer is the last <answer> element, else what math-verify takes for one near the end: \boxed,
   an expression between $, or a number. NaN where fields["answer"] itself holds none.
   """
-  text = answer_of(completion[-_TAIL:])
-  gold = _parsed(str(fields["answer"]))
+  gold = _bare(str(fields["answer"]))
   if not gold:
     return math.nan
+  tail = completion[-_TAIL:]
+  text = answer_of(tail)
   if not is_plain(text, _TAIL):
     return 0.0
   with guarded():
-    found = _parsed(text)
+    found = _read(text) if text == tail.strip() else _bare(text)
     return float(bool(found) and math_verify.verify(gold, found, timeout_seconds=None))
 
 
-def _parsed(text: str) -> list[Any]:
-  """What math-verify reads; a bare expression is tried between $ too."""
-  for form in (text, f"${text.strip()}$"):
-    if found := math_verify.parse(form, parsing_timeout=None):
-      return found
-  return []
+def _bare(text: str) -> list[Any]:
+  """What math-verify reads in a text that is an answer and nothing else."""
+  marked = any(mark in text for mark in ("$", "\\boxed", "\\(", "\\["))
+  return _read(text) if marked else _read(f"${text.strip()}$") or _read(text)
+
+
+def _read(text: str) -> list[Any]:
+  return math_verify.parse(text, parsing_timeout=None)
