@@ -100,7 +100,7 @@ test-parity: setup model .venv-parity/.ready  ## Against transformers and torch,
 
 # Inputs that are learned stay in .cache/fuzz: the next run goes on from them.
 fuzz: setup .venv-fuzz/.ready  ## Malformed files of every kind, SECONDS=60 each, in an environment of its own
-	for target in gguf safetensors config index tokenizer tokenizer_config template jsonl parquet; do \
+	for target in gguf safetensors config index tokenizer tokenizer_config template jsonl parquet questions questions_parquet; do \
 	  PYTHONPATH=.:"$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  .venv-fuzz/bin/python -m tests.fuzz.run --target=$$target --seconds=$(SECONDS) || exit 1; \
 	done
