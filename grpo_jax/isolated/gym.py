@@ -9,6 +9,7 @@ from typing import Any
 
 import reasoning_gym
 
+from grpo_jax.isolated.asked import GymAsked
 from grpo_jax.isolated.found import answer_of
 from grpo_jax.isolated.guard import guarded, is_plain
 
@@ -20,13 +21,13 @@ def score(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
 
   The scorers know bare answers only: text about one makes it partly right at best.
   """
-  if "gym" not in fields:
-    raise ValueError("the rewards 'gym' and 'gym_exact' are for tasks of config.Gym alone")
-  asked = fields["gym"]
+  asked = fields.get("gym")
+  if not isinstance(asked, GymAsked):  # a data file may have a column of this name
+    raise TypeError("the rewards 'gym' and 'gym_exact' are for tasks of config.Gym alone")
   answer = answer_of(completion, _LONGEST)
   if not answer or not is_plain(answer, _LONGEST):
     return 0.0
-  data, entry = _data(asked["name"], pickle.dumps(asked["fields"])), pickle.loads(asked["entry"])
+  data, entry = _data(asked.name, pickle.dumps(asked.fields)), pickle.loads(asked.entry)
   with contextlib.redirect_stdout(None), guarded():
     value = float(data.score_answer(answer, entry))
   return value if math.isnan(value) else min(max(value, 0.0), 1.0)

@@ -5,6 +5,7 @@ from typing import Any
 
 from grpo_jax.config import ConfigError, Gym
 from grpo_jax.config.fields import unknown_field
+from grpo_jax.isolated.asked import GymAsked
 from grpo_jax.tasks.apart import in_share, key_of, sub_seed
 from grpo_jax.tasks.gym_library import ask
 from grpo_jax.tasks.task import Example, Task, messages
@@ -19,8 +20,7 @@ _DRAWS, _LEAST_DRAWS, _PART = 40, 400, 2
 def make_gym(config: Gym) -> Task:
   """Questions as reasoning-gym makes them; a fifth of all, by the hash of the text, is held out.
 
-  A field "gym" of each example is what the reward "gym" reads: the task's name, its fields, and
-  the entry.
+  A field "gym" of each example is what the reward "gym" reads.
 
   Raises:
     ConfigError: reasoning-gym is not installed, has no such task, or refuses the fields.
@@ -99,5 +99,5 @@ def _drawn(config: Gym, seed: int, count: int, *, held: bool) -> list[Example]:
 
 
 def _example(config: Gym, question: str, answer: str, entry: bytes) -> Example:
-  asked = {"name": config.name, "fields": dict(config.fields), "entry": entry}
+  asked = GymAsked(config.name, dict(config.fields), entry)
   return Example(messages(config.system, question), {"answer": answer, "gym": asked}, answer)

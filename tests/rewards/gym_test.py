@@ -104,6 +104,15 @@ def test_without_workers_it_is_refused(sums):
     _scores(None, sums, ["1"])
 
 
+def test_a_column_of_a_data_file_is_not_unpickled(workers, tmp_path):
+  canary = tmp_path / "canary"
+  entry = b"cos\nmkdir\n(S'" + str(canary).encode() + b"'\ntR."
+  column = {"name": "chain_sum", "fields": {}, "entry": entry}
+  with pytest.raises(RuntimeError, match=r"are for tasks of config.Gym alone"):
+    score({"gym": 1.0}, ["?"], [["1"]], [{"answer": "1", "gym": column}], workers=workers)
+  assert not canary.exists()
+
+
 def test_of_another_task_it_says_so(workers):
   with pytest.raises(RuntimeError, match=r"are for tasks of config.Gym alone"):
     score({"gym": 1.0}, ["?"], [["1"]], [{"answer": "1"}], workers=workers)
