@@ -121,8 +121,6 @@ def run(
     course = Stages(setting, evaluate, say, trace, asked)
     for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
       say(line)
-    for line in task.notes:
-      say(f"task: {line}")
     try:
       with parting.guard():  # before files are closed, for which all wait
         course.run(policy.params, stages or list(experiment.stages))

@@ -60,6 +60,8 @@ class Stages:
     """Runs those of the chosen stages that are left, each from the parameters of the one before."""
     at, step = position(self.config, self.done)
     names = list(self.config.stages)
+    for line in self.setting.task.notes:
+      self.say(f"task: {line}")
     if self.done:
       self.say(f"resuming {names[at]} after step {step}")
       self._check_place(names[at], step, chosen)

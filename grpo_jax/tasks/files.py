@@ -10,7 +10,8 @@ import numpy as np
 from grpo_jax.config import ConfigError
 from grpo_jax.config.files import Files
 from grpo_jax.tasks.apart import in_share, key_of
-from grpo_jax.tasks.index import Index, Stamp, index_rows, stamp_of, step_order
+from grpo_jax.tasks.deal import step_order
+from grpo_jax.tasks.index import Index, Stamp, index_rows, stamp_of
 from grpo_jax.tasks.rows import found
 from grpo_jax.tasks.task import Example, Task
 

@@ -1,8 +1,11 @@
 """Whole runs of mixed tasks, levels, and tasks of one's own."""
 
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -186,5 +189,26 @@ def test_reasoning_gym_is_trained_on_and_goes_on_where_it_was_killed(tmp_path):
   with pytest.raises(KilledError):
     loop.run(made(), str(tmp_path / "parts"), say=kill)
   loop.run(made(), str(tmp_path / "parts"), say=lambda line: None)
+  assert _figures(tmp_path / "parts") == _figures(tmp_path / "whole")
+  np.testing.assert_array_equal(params(tmp_path / "parts"), params(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_levels_move_goes_on_bit_equal(tmp_path):
+  """Real processes and a real SIGKILL, in the scoring of the sixth step."""
+  (tmp_path / "climb.py").write_text(
+    "from tests.run import task_run_test\n"
+    "def get_config():\n  return task_run_test._experiment(task_run_test._climbing())\n"
+  )
+
+  def train(name, *more):
+    command = [sys.executable, "-m", "experiments.train", f"--config={tmp_path / 'climb.py'}"]
+    command += [f"--workdir={tmp_path / name}", *more]
+    return subprocess.run(command, cwd=_ROOT, env=os.environ | {"PYTHONPATH": str(_ROOT)})
+
+  assert train("whole").returncode == 0
+  assert train("parts", "--inject_fault=sigkill:reward@6").returncode == -9
+  assert len(_figures(tmp_path / "parts")) < 8
+  assert train("parts").returncode == 0
   assert _figures(tmp_path / "parts") == _figures(tmp_path / "whole")
   np.testing.assert_array_equal(params(tmp_path / "parts"), params(tmp_path / "whole"))

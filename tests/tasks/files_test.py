@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Questions
 from grpo_jax.tasks.apart import in_share, key_of
-from grpo_jax.tasks.index import index_rows, step_order
+from grpo_jax.tasks.deal import step_order
+from grpo_jax.tasks.index import index_rows
 from grpo_jax.tasks.rows import step_rows
 
 pyarrow = pytest.importorskip("pyarrow")
