@@ -106,7 +106,7 @@ soak: setup  ## A run with every kind of stage, killed 50 times at random moment
 	$(RUN) -m tests.faults.soak $(ARGS)
 
 fuzz: setup .venv-fuzz/.ready  ## Malformed files of every kind, SECONDS=60 each, in an environment of its own
-	for target in gguf safetensors config index tokenizer tokenizer_config template jsonl parquet; do \
+	for target in gguf safetensors config index tokenizer tokenizer_config template jsonl parquet questions questions_parquet; do \
 	  PYTHONPATH=.:"$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  .venv-fuzz/bin/python -m tests.fuzz.run --target=$$target --seconds=$(SECONDS) || exit 1; \
 	done
@@ -126,7 +126,7 @@ format: setup  ## Mends what lint can mend
 	$(RUN) -m ruff format .
 
 lock:  ## Pins every version anew
-	uv pip compile --universal --python-version 3.11 --extra weights --extra data --extra report --extra rewards --extra sweep --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra weights --extra data --extra report --extra rewards --extra gym --extra math --extra sweep --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:  ## Removes environments and caches, not runs
 	rm -rf $(VENV) .libtpu .venv-parity .venv-trl .venv-tunix .venv-fuzz .mypy_cache .ruff_cache .pytest_cache

@@ -4,8 +4,11 @@ from grpo_jax.config.algorithm import AlgorithmConfig, Grouping, Selection, Shap
 from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment
 from grpo_jax.config.fields import Config, ConfigError, check, freeze, is_known, is_on
+from grpo_jax.config.files import Choices, Programs, Questions
 from grpo_jax.config.lora import LoRA
 from grpo_jax.config.loss import LossConfig
+from grpo_jax.config.made import Countdown, Gym, OwnTask
+from grpo_jax.config.mixture import Curriculum, Mixture
 from grpo_jax.config.model import Architecture, Model, RopeScaling
 from grpo_jax.config.optimizer import Optimizer
 from grpo_jax.config.parallel import Parallel
@@ -16,7 +19,8 @@ from grpo_jax.config.reward_model import Preferences, RewardModel
 from grpo_jax.config.scoring import Scoring
 from grpo_jax.config.stage import Stage, Stop, Switch
 from grpo_jax.config.stages import GRPO, SFT, Rollout
-from grpo_jax.config.task import Addition, Questions, Task
+from grpo_jax.config.sums import Addition
+from grpo_jax.config.task import Task
 from grpo_jax.config.term import Term, as_terms
 from grpo_jax.config.texts import ChatSFT, Pretrain, Texts
 
@@ -31,19 +35,26 @@ __all__ = [
   "Assistant",
   "ChatSFT",
   "Checkpoint",
+  "Choices",
   "Config",
   "ConfigError",
+  "Countdown",
+  "Curriculum",
   "Evaluation",
   "Experiment",
   "Grouping",
+  "Gym",
   "LoRA",
   "LossConfig",
+  "Mixture",
   "Model",
   "Optimizer",
+  "OwnTask",
   "Parallel",
   "Population",
   "Preferences",
   "Pretrain",
+  "Programs",
   "Questions",
   "RewardModel",
   "Rollout",

@@ -2,11 +2,12 @@
 
 import dataclasses
 
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import field
+from grpo_jax.config.files import Rewarded
 
 
 @dataclasses.dataclass(kw_only=True)
-class Assistant(Config):
+class Assistant(Rewarded):
   """Questions of three kinds, see tasks.assistant, in these shares.
 
   helpful: facts that the documents tell, and harmless requests. safe: requests that must be
@@ -24,6 +25,7 @@ class Assistant(Config):
   noise: float = field(0.0, least=0, most=1)
   length_bias: float = field(0.0, least=0, most=1)
   system: str = ""
+  reward: str = "gold"
 
   def contradictions(self) -> list[str]:
     problems = []

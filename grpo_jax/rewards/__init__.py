@@ -2,13 +2,16 @@
 
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
 from grpo_jax.rewards.compose import compose
-from grpo_jax.rewards.resolve import is_learned, resolve
+from grpo_jax.rewards.isolated import Isolated
+from grpo_jax.rewards.resolve import TASK, is_learned, resolve
 from grpo_jax.rewards.score import LearnedReward, Scores, score
 from grpo_jax.rewards.verifiers import REWARDS, Reward
 
 __all__ = [
   "REWARDS",
+  "TASK",
   "ArrayReward",
+  "Isolated",
   "LearnedReward",
   "Reward",
   "Scores",

@@ -14,6 +14,8 @@ from grpo_jax.isolated.number import InvalidScoreError, as_score
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.isolated.worker import Answer
 from grpo_jax.parallel import processes
+from grpo_jax.rewards.isolated import Isolated
+from grpo_jax.rewards.resolve import resolve
 from grpo_jax.rewards.verifiers import Reward
 
 # How a call can fail: it raised, returned no number, took too long, or ended its process.
@@ -26,7 +28,7 @@ _SHOWN: set[tuple[str, str]] = set()
 
 def call_reward(
   name: str,
-  reward: Reward,
+  own: Sequence[str],
   prompts: Sequence[str],
   completions: Sequence[Sequence[str]],
   fields: Sequence[Mapping[str, Any]],
@@ -37,7 +39,7 @@ def call_reward(
 ) -> tuple[np.ndarray, dict[str, int]]:
   """Scores f32[P,G] of one reward, NaN where it failed, and how often it did, by kind.
 
-  Args: as of `score.score`.
+  Args: as of `score.score`; own: the reward that is called for each prompt, P names.
 
   Raises:
     RuntimeError: as of `score.score`.
@@ -53,7 +55,8 @@ def call_reward(
       for at, group in enumerate(groups, start=rows.start)
       for text in group
     ]
-    answers = _answers(name, reward, asked, workers, pause)
+    names = [own[at] for at, group in enumerate(groups, start=rows.start) for _ in group]
+    answers = _by_name(names, asked, workers, pause)
     for (kind, said), (_, text, _) in zip(answers, asked, strict=True):
       if kind in KINDS:
         last = str(said)
@@ -70,6 +73,22 @@ def call_reward(
   return values, found
 
 
+def _by_name(
+  names: Sequence[str],
+  asked: Sequence[tuple],
+  workers: Workers | None,
+  pause: Callable[[], None],
+) -> list[Answer]:
+  """What became of each call, of the reward of its name."""
+  found: dict[int, Answer] = {}
+  for name in dict.fromkeys(names):
+    places = [place for place, own in enumerate(names) if own == name]
+    calls = [asked[place] for place in places]
+    reward: Any = resolve(name)
+    found |= dict(zip(places, _answers(name, reward, calls, workers, pause), strict=True))
+  return [found[place] for place in range(len(names))]
+
+
 def _answers(
   name: str,
   reward: Reward,
@@ -77,6 +96,10 @@ def _answers(
   workers: Workers | None,
   pause: Callable[[], None],
 ) -> list[Answer]:
+  if isinstance(reward, Isolated):
+    if workers is None:
+      raise reward.refusal()
+    return workers.map(reward.path, reward.function, asked, pause)
   path, _, function = name.rpartition(":")
   if path and workers is not None:
     return workers.map(path, function, asked, pause)

@@ -2,13 +2,27 @@
 
 import difflib
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 from grpo_jax.config import ConfigError
 from grpo_jax.isolated.files import LoadError, load
 from grpo_jax.rewards.arrays import ArrayReward, solution
 from grpo_jax.rewards.assistant import gold, helpful, honest, safe
+from grpo_jax.rewards.choice import choice
+from grpo_jax.rewards.countdown import countdown
+from grpo_jax.rewards.isolated import ISOLATED, Isolated
 from grpo_jax.rewards.unit_tests import unit_tests
 from grpo_jax.rewards.verifiers import REWARDS, Reward
+
+# Stands for the reward that each example's own task names.
+TASK = "task"
+
+
+def stands_for(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
+  """Never called: `score` calls the reward that the task names."""
+  raise ConfigError(f"reward {TASK!r} stands for that of each prompt's task, and is none itself")
+
 
 _ASSISTANT = {"gold": gold, "helpful": helpful, "safe": safe, "honest": honest}
 _KNOWN: dict[str, Reward | ArrayReward] = {
@@ -16,6 +30,10 @@ _KNOWN: dict[str, Reward | ArrayReward] = {
   **_ASSISTANT,
   "unit_tests": unit_tests,
   "solution": solution,
+  "choice": choice,
+  "countdown": countdown,
+  **ISOLATED,
+  TASK: stands_for,
 }
 
 
@@ -29,10 +47,14 @@ def resolve(name: str) -> Reward | ArrayReward:
   """A built-in reward by its name, or a function of one's own as "file.py:function".
 
   Raises:
-    ConfigError: there is no such reward; names the nearest known one.
+    ConfigError: there is no such reward, and names the nearest known one; or its library is not
+      installed.
   """
   if name in _KNOWN:
-    return _KNOWN[name]
+    found = _KNOWN[name]
+    if isinstance(found, Isolated):
+      found.check()
+    return found
   path, colon, function = name.rpartition(":")
   if not colon:
     near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.4)
@@ -41,9 +63,9 @@ def resolve(name: str) -> Reward | ArrayReward:
       f"no reward is called {name!r}: {hint}known are {', '.join(_KNOWN)}, or 'file.py:function'"
     )
   try:
-    found = getattr(load(path), function, None)
+    own = getattr(load(path), function, None)
   except LoadError as error:
     raise ConfigError(f"reward {name!r}: {error}") from error
-  if not callable(found):
+  if not callable(own):
     raise ConfigError(f"reward {name!r}: {path} has no function {function!r}")
-  return found
+  return own

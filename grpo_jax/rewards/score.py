@@ -14,7 +14,7 @@ from grpo_jax.isolated.pool import Workers
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
 from grpo_jax.rewards.calls import KINDS, call_reward
 from grpo_jax.rewards.compose import compose
-from grpo_jax.rewards.resolve import resolve
+from grpo_jax.rewards.resolve import TASK, resolve
 from grpo_jax.types import Rollout
 
 # A batch of answers as arrays -> f32[P,G].
@@ -50,6 +50,7 @@ def score(
   workers: Workers | None = None,
   max_failed: float = 1.0,
   pause: Callable[[], None] = lambda: None,
+  own: Sequence[str] = (),
 ) -> Scores:
   """Scores G completions to each of P prompts.
 
@@ -65,6 +66,7 @@ def score(
     workers: processes that call rewards of files; None calls them here.
     max_failed: share of the answers at which each reward may fail, in [0, 1].
     pause: called between answers; what it raises ends the scoring.
+    own: P names of rewards of which "task" is each prompt's own; needed where that is asked for.
 
   Raises:
     ValueError: the arguments do not fit one another.
@@ -72,6 +74,8 @@ def score(
     RuntimeError: a reward failed on every answer, or on more than may fail.
   """
   _check_shapes(rewards, prompts, completions, fields)
+  if TASK in rewards and len(own) != len(prompts):
+    raise ValueError(f"reward {TASK!r} needs the reward of each of {len(prompts)} prompts in `own`")
   parts, failures = {}, dict.fromkeys(KINDS, 0)
   for name in rewards:
     if models and name in models:
@@ -84,8 +88,9 @@ def score(
       parts[name] = _finite(name, _compiled(reward)(arrays[0], arrays[1]))  # type: ignore[arg-type]
       continue
     asked = (prompts, completions, fields)
+    names = own if name == TASK else [name] * len(prompts)
     parts[name], failed = call_reward(
-      *(name, reward, *asked), workers=workers, max_failed=max_failed, pause=pause
+      *(name, names, *asked), workers=workers, max_failed=max_failed, pause=pause
     )
     failures = {kind: failures[kind] + failed[kind] for kind in KINDS}
   raw = jnp.asarray(np.stack(list(parts.values())))

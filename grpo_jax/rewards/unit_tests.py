@@ -1,17 +1,16 @@
 """Programs written by a model, judged by what their functions return."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from grpo_jax.sandbox.judge import run_python
+from grpo_jax.sandbox.unit_tests import read_tests
 
 _OPENING = re.compile(r"^[ \t]*```python[ \t]*$", re.MULTILINE)
 _CLOSING = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9
-_KEYS = {"call", "args", "expected"}
 
 
 def unit_tests(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
@@ -34,7 +33,7 @@ def unit_tests(prompt: str, completion: str, fields: Mapping[str, Any]) -> float
     ValueError: one line that names the part of fields["tests"] that cannot be used.
     SandboxError: programs cannot be contained on this machine.
   """
-  tests = _read_tests(fields)
+  tests = read_tests(fields)
   outcomes = run_python(program(completion), tests)
   if any(outcome.ended for outcome in outcomes):
     return 0.0
@@ -81,30 +80,3 @@ def _same_number(value: float, expected: float) -> bool:
     return math.isclose(value, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
   except OverflowError:  # an int beyond any float
     return False
-
-
-def _read_tests(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-  tests = fields.get("tests")
-  if isinstance(tests, str):
-    try:
-      tests = json.loads(tests)
-    except ValueError as error:
-      raise ValueError(f"fields['tests'] is no JSON: {error}") from error
-  if not isinstance(tests, list) or not tests:
-    raise ValueError(f"fields['tests']: expected a list of at least one test, got {_shown(tests)}")
-  for at, test in enumerate(tests):
-    _check_test(f"fields['tests'][{at}]", test)
-  return tests
-
-
-def _check_test(where: str, test: Any) -> None:
-  if not isinstance(test, dict) or test.keys() != _KEYS:
-    raise ValueError(f"{where}: expected an object of call, args and expected, got {_shown(test)}")
-  if not isinstance(test["call"], str) or not test["call"].isidentifier():
-    raise ValueError(f"{where}['call']: expected a function's name, got {_shown(test['call'])}")
-  if not isinstance(test["args"], list):
-    raise ValueError(f"{where}['args']: expected a list, got {_shown(test['args'])}")
-
-
-def _shown(value: Any) -> str:
-  return " ".join(repr(value).split())[:60]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from grpo_jax.isolated.found import answer_of
 from grpo_jax.rewards.numbers import TAIL, last_number
 
 # (prompt, completion, the task's fields) -> score, NaN where it cannot score
 Reward = Callable[[str, str, Mapping[str, Any]], float]
 
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Each element holds more than space, and none of the four tags.
 _INSIDE = r"\s*+(?:(?!</?think>|</?answer>).)++"
 _FORMAT = re.compile(rf"\s*+<think>{_INSIDE}</think>\s*+<answer>{_INSIDE}</answer>\s*+", re.DOTALL)
@@ -75,5 +75,4 @@ REWARDS: dict[str, Reward] = {
 
 
 def _found(completion: str) -> Fraction | None:
-  answers = _ANSWER.findall(completion[-TAIL:])
-  return last_number(answers[-1] if answers else completion)
+  return last_number(answer_of(completion, TAIL))

@@ -4,13 +4,14 @@ import os
 from collections.abc import Sequence
 
 from grpo_jax import tasks
-from grpo_jax.config import GRPO, ConfigError, Experiment, Pretrain, RewardModel, Stage
+from grpo_jax.config import GRPO, ConfigError, Experiment, Mixture, Pretrain, RewardModel, Stage
 from grpo_jax.config.fields import unknown_field
 from grpo_jax.parallel import AnyDevices, check_divisible, make_sampling_devices
 from grpo_jax.rewards import REWARDS, ArrayReward, is_learned, resolve
 from grpo_jax.run.corpus import no_documents
 from grpo_jax.run.evaluate import EVALUATED
 from grpo_jax.run.judge import JUDGED
+from grpo_jax.run.own_rewards import asked_rewards, check_curriculum, check_own_rewards
 from grpo_jax.run.pairs import held_out_pairs
 from grpo_jax.sandbox import judge as sandbox
 
@@ -80,6 +81,8 @@ def check_stages(experiment: Experiment) -> None:
     task = tasks.build(stage.task or experiment.task)
     if isinstance(stage, RewardModel):
       held_out_pairs(stage, task, path)
+    if isinstance(stage, GRPO) and task.ladders:
+      check_curriculum(experiment, stage, path)
     if isinstance(stage, Pretrain) and stage.texts is None and task.documents is None:
       raise ConfigError(no_documents(path))
     figures = _figures(experiment, stage)
@@ -95,7 +98,8 @@ def _figures(experiment: Experiment, stage: Stage) -> list[str]:
     return list(JUDGED)
   scores = [f"eval/{name}" for name in experiment.evaluation.scores]
   own = ["eval/loss", "eval/perplexity"] if isinstance(stage, Pretrain) else []
-  return [*own, *EVALUATED, *scores]
+  names = experiment.task.tasks if isinstance(experiment.task, Mixture) else ()
+  return [*own, *EVALUATED, *scores, *(f"eval/{name}/accuracy" for name in names)]
 
 
 def check_rewards(experiment: Experiment) -> None:
@@ -106,8 +110,8 @@ def check_rewards(experiment: Experiment) -> None:
     SandboxError: programs of the model would be run, and cannot be contained here.
   """
   _check_evaluation(experiment)
-  stages = [stage for stage in experiment.stages.values() if isinstance(stage, GRPO)]
-  if any("unit_tests" in names for names in (*(s.rewards for s in stages), _scores(experiment))):
+  check_own_rewards(experiment)
+  if "unit_tests" in asked_rewards(experiment):
     sandbox.check()
   trained: list[str] = []
   for stage_name, stage in experiment.stages.items():
@@ -115,18 +119,6 @@ def check_rewards(experiment: Experiment) -> None:
       trained.append(f"stage:{stage_name}")
     if isinstance(stage, GRPO):
       _check_stage_rewards(f"config.stages.{stage_name}", stage, trained)
-
-
-def reward_files(experiment: Experiment) -> list[str]:
-  """The files of rewards of one's own."""
-  stages = [stage for stage in experiment.stages.values() if isinstance(stage, GRPO)]
-  names = [*_scores(experiment), *(name for stage in stages for name in stage.rewards)]
-  own = [name for name in names if ":" in name and not is_learned(name)]
-  return list(dict.fromkeys(name.rpartition(":")[0] for name in own))
-
-
-def _scores(experiment: Experiment) -> tuple[str, ...]:
-  return (experiment.evaluation.reward, *experiment.evaluation.scores)
 
 
 def _check_evaluation(experiment: Experiment) -> None:

@@ -24,6 +24,7 @@ Evaluate = Callable[[Params, Mapping[str, LearnedReward]], dict[str, float]]
 def make_evaluate(setting: Setting, examples: Sequence[Example]) -> Evaluate:
   """Builds (params, models) -> eval/accuracy, the share of examples whose greedy answer scores 1.
 
+  Of a mixture also eval/NAME/accuracy of each task.
   Also eval/NAME, the mean of each of config.scores over the answers that it can score, those of
   learned rewards where `models` has them;
   eval/problems, eval/length (tokens), eval/truncated (share cut by max_tokens) and eval/unscored
@@ -66,7 +67,8 @@ def make_evaluate(setting: Setting, examples: Sequence[Example]) -> Evaluate:
       lengths += mask[: len(part)].sum(axis=(1, 2)).tolist()
       finished += np.asarray(answers.finished)[: len(part), 0].tolist()
     texts = own_texts(tokenizer, *map(np.concatenate, zip(*found, strict=True)))
-    own = functools.partial(score, workers=setting.workers)
+    names = [example.reward or setting.task.reward for example in examples]
+    own = functools.partial(score, workers=setting.workers, own=names)
     scores = own({config.reward: 1.0}, questions, texts, fields).total
     ruled = [name for name in config.scores if not is_learned(name)]
     means = {name: _mean(own({name: 1.0}, questions, texts, fields).total) for name in ruled}
@@ -76,15 +78,27 @@ def make_evaluate(setting: Setting, examples: Sequence[Example]) -> Evaluate:
         f"config.evaluation.reward={config.reward!r} could score none of {len(examples)} held-out"
         f" answers (NaN), the first to {questions[0][:60]!r}: does it fit the task's answers?"
       )
-    return {f"eval/{name}": mean for name, mean in means.items()} | {
-      "eval/accuracy": float(np.mean(scores >= 1)),
-      "eval/unscored": float(np.isnan(scores).mean()),
-      "eval/problems": float(len(examples)),
-      "eval/length": float(np.mean(lengths)),
-      "eval/truncated": 1.0 - float(np.mean(finished)),
-    }
+    each = by_task(examples, scores)
+    return (
+      {f"eval/{name}": mean for name, mean in means.items()}
+      | each
+      | {
+        "eval/accuracy": float(np.mean(scores >= 1)),
+        "eval/unscored": float(np.isnan(scores).mean()),
+        "eval/problems": float(len(examples)),
+        "eval/length": float(np.mean(lengths)),
+        "eval/truncated": 1.0 - float(np.mean(finished)),
+      }
+    )
 
   return evaluate
+
+
+def by_task(examples: Sequence[Example], scores: np.ndarray) -> dict[str, float]:
+  """eval/NAME/accuracy of each task of a mixture, of scores f32[N,1]."""
+  names = dict.fromkeys(example.task for example in examples if example.task)
+  rows = {name: [example.task == name for example in examples] for name in names}
+  return {f"eval/{name}/accuracy": float(np.mean(scores[own] >= 1)) for name, own in rows.items()}
 
 
 def _mean(scores: np.ndarray) -> float:

@@ -4,6 +4,7 @@ import itertools
 import resource
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -110,10 +111,16 @@ def time_figures(answers: Answers, used: Answers, seconds: np.ndarray) -> dict[s
   }
 
 
-def sample_records(answers: Answers, advantages: np.ndarray) -> list[dict[str, Any]]:
-  """One record a prompt: the question, its answers, their rewards and advantages f32[P,G]."""
+def sample_records(
+  answers: Answers, advantages: np.ndarray, more: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+  """One record a prompt: the question, its answers, their rewards and advantages f32[P,G].
+
+  `more` is added to each.
+  """
   return [
-    {
+    (dict(more[row]) if more else {})
+    | {
       "prompt": example.question,
       "answer": example.fields.get("answer"),
       "completions": answers.texts[row],

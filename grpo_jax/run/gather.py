@@ -7,6 +7,7 @@ import numpy as np
 
 from grpo_jax.config import GRPO
 from grpo_jax.run.answers import Answers, joined
+from grpo_jax.run.levels import Levels
 from grpo_jax.run.retire import Solved
 from grpo_jax.run.sampler import make_sampler
 from grpo_jax.run.stage import Setting
@@ -20,14 +21,18 @@ def make_gather(
 
   Args:
     setting, stage: the run and its stage.
-    past: records of samples.jsonl of this stage's earlier steps, for selection.retire_at.
+    past: records of samples.jsonl of this stage's earlier steps, for selection.retire_at and for
+      the levels of curricula.
   """
   sample, P = make_sampler(setting, stage), stage.rollout.prompts
   rounds = stage.selection.rounds if stage.selection.no_signal == "refill" else 1
-  solved = Solved(stage.selection.retire_at, past)
+  records = list(past) if stage.selection.retire_at or setting.task.ladders else []
+  solved = Solved(stage.selection.retire_at, records)
+  levels = Levels(setting.task.ladders, records)
+  judge = setting.experiment.evaluation.reward
 
   def gather(params: Params, step: int) -> tuple[Answers, np.ndarray]:
-    examples = solved.choose(setting, step, P * rounds)
+    examples = solved.choose(setting, levels.task(setting.task), step, P * rounds)
     answers: Answers | None = None
     for first in range(0, P * rounds, P):
       more = sample(params, step, examples, first)
@@ -36,6 +41,7 @@ def make_gather(
         break
     assert answers is not None
     solved.note(answers)
+    levels.note(answers, judge)
     # Those with signal first, each kind in the order in which it was sampled.
     useless = ~answers.signal(gdpo=stage.shaping.gdpo)
     return answers, np.argsort(useless, kind="stable")[:P] if rounds > 1 else np.arange(P)

@@ -18,6 +18,7 @@ from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.figures import answer_figures, group_figures, sample_records, time_figures
 from grpo_jax.run.gather import make_gather
 from grpo_jax.run.learn import Looks, make_learner, make_looks, stage_step
+from grpo_jax.run.levels import task_figures, task_records
 from grpo_jax.run.overlap import Overlap, sampling_setting
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told, policy_of
 from grpo_jax.run.trained import make_init
@@ -73,6 +74,7 @@ def make_policy_runner(
   sampling = sampling_setting(setting) if stage.staleness else setting
   gather = make_gather(sampling, stage, past)
   ahead = Overlap(sampling, stage, gather) if stage.staleness else None
+  judge = setting.experiment.evaluation.reward
 
   def advance(state: TrainState, step: int) -> tuple[TrainState, Told]:
     started = time.monotonic()
@@ -86,7 +88,8 @@ def make_policy_runner(
     figures = answer_figures(answers) | group_figures(answers, rows, gdpo=stage.shaping.gdpo)
     everyone = np.zeros(answers.scores.total.shape, np.float32)
     everyone[rows] = answer_advantages(np.asarray(batch.advantages), np.asarray(batch.rollout.mask))
-    samples = sample_records(answers, everyone)
+    figures |= task_figures(answers, judge)
+    samples = sample_records(answers, everyone, task_records(answers, judge))
     figures |= metrics_lib.read(metrics)
     seconds = np.append(answers.seconds, time.monotonic() - started)
     figures |= time_figures(answers, used, seconds)

@@ -20,11 +20,11 @@ from grpo_jax.run.checks import (
   check_context,
   check_rewards,
   check_stages,
-  reward_files,
 )
 from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.drill import check_drill, spoiler, with_drill
 from grpo_jax.run.evaluate import make_evaluate
+from grpo_jax.run.own_rewards import reward_files
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import Policy, load_policy
 from grpo_jax.run.profile import Profile

@@ -19,6 +19,7 @@ from grpo_jax.run.figures import answer_figures, group_figures, sample_records
 from grpo_jax.run.keys import prompt_keys
 from grpo_jax.run.learn import stage_step
 from grpo_jax.run.learned import Judge, learned_judge
+from grpo_jax.run.levels import task_figures, task_records
 from grpo_jax.run.sampler import check_scores, reads_solutions, solutions, stage_rollout
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.run.trained import make_init
@@ -115,9 +116,13 @@ def _outcomes(
     answers = Answers(asked, rollout, texts, scores, np.zeros(2))
     figures = metrics_lib.read(record.metrics) | answer_figures(answers)
     figures |= group_figures(answers, np.arange(len(asked)), gdpo=stage.shaping.gdpo)
+    judge = setting.experiment.evaluation.reward
+    figures |= task_figures(answers, judge)
     tokens = float(rollout.mask.sum())
     figures |= {"time/step_s": seconds, "time/tokens_per_s": tokens / seconds}
     worth = answer_advantages(record.advantages, rollout.mask)
     batch = Batch(rollout, record.total, record.advantages)
-    outcomes.append(Outcome(figures, sample_records(answers, worth) if last else [], batch))
+    more = task_records(answers, judge) if last else []
+    samples = sample_records(answers, worth, more) if last else []
+    outcomes.append(Outcome(figures, samples, batch))
   return outcomes

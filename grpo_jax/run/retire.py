@@ -5,7 +5,7 @@ from typing import Any
 
 from grpo_jax.run.answers import Answers
 from grpo_jax.run.stage import Setting
-from grpo_jax.tasks import Example
+from grpo_jax.tasks import Example, Task
 
 
 class Solved:
@@ -17,10 +17,10 @@ class Solved:
     for record in past if retire_at else ():
       self._add(record["prompt"], record["rewards"])
 
-  def choose(self, setting: Setting, step: int, count: int) -> list[Example]:
-    """`count` examples of the step, none of them retired while there are others."""
+  def choose(self, setting: Setting, task: Task, step: int, count: int) -> list[Example]:
+    """`count` examples of the step of a task, none of them retired while there are others."""
     seed, drawn = setting.experiment.seed, count * (2 if self._retire_at else 1)
-    examples = setting.task.sample(seed, setting.steps_before + step, drawn)
+    examples = task.sample(seed, setting.steps_before + step, drawn)
     return sorted(examples, key=lambda example: self._retired(example.question))[:count]
 
   def note(self, answers: Answers) -> None:

@@ -91,6 +91,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
       workers=setting.workers,
       max_failed=setting.experiment.scoring.max_failed,
       pause=lambda: setting.pause("scoring"),
+      own=[example.reward or setting.task.reward for example in asked],
     )
     check_scores(stage, scores.total, asked[0])
     times.append(time.monotonic())

@@ -63,6 +63,8 @@ class Stages:
     """Runs those of the chosen stages that are left, each from the parameters of the one before."""
     at, step = position(self.config, self.done)
     names = list(self.config.stages)
+    for line in self.setting.task.notes:
+      self.say(f"task: {line}")
     if self.done:
       self.say(f"resuming {names[at]} after step {step}")
       self._check_place(names[at], step, chosen)
@@ -89,6 +91,8 @@ class Stages:
   def _stage(self, index: int, name: str, stage: Stage, params: Params, step: int) -> Params:
     """One stage, from `step` on: parameters of the policy -> parameters of the policy."""
     own = self.setting.task if stage.task is None else tasks.build(stage.task)
+    for line in () if stage.task is None else own.notes:
+      self.say(f"{name}: {line}")
     setting = dataclasses.replace(self.setting, index=index, task=own)
     devices, number = setting.devices, setting.steps_before
     models = {score: make_learned_reward(setting, score) for score in held_out_scores(setting)}

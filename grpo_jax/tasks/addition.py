@@ -1,5 +1,6 @@
 """Sums of two numbers."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -53,7 +54,14 @@ def make_addition(config: Addition) -> Task:
       _example(config, a, b, zero) for (a, b), zero in zip(pairs.tolist(), padded, strict=True)
     ]
 
-  return Task(sample=sample, held_out=held_out)
+  @functools.cache
+  def forbidden() -> frozenset[str]:
+    pairs = np.concatenate([reserved, reserved[:, ::-1]]) + config.low
+    return frozenset(config.question.format(a=a, b=b) for a, b in pairs.tolist())
+
+  return Task(
+    sample, held_out, is_held=lambda question: question in forbidden(), reward=config.reward
+  )
 
 
 def _enumerated(size: int) -> tuple[np.ndarray, Draw]:

@@ -52,7 +52,14 @@ def make_assistant(config: Assistant) -> Task:
     rng = np.random.default_rng([seed, step % 2**32, 2])
     return [_pair(config, rng, a) for a in draw(rng, count, held if step < 0 else training)]
 
-  return Task(sample=sample, held_out=held_out, documents=documents, pairs=pairs)
+  forbidden = {_question(*asked) for rows in held.values() for asked in rows}
+  return Task(
+    sample, held_out, documents, pairs, is_held=forbidden.__contains__, reward=config.reward
+  )
+
+
+def _question(kind: str, subject: str, what: str, phrasing: int) -> str:
+  return world.question(kind, subject, what, phrasing) + "\n"
 
 
 def _divided() -> tuple[dict[str, list[_Asked]], dict[str, list[_Asked]]]:
@@ -81,7 +88,7 @@ def _example(
   if flawed is not None:
     solution = str(flawed.choice(world.wrong_answers(kind, subject, what)))
   role = {"fact": "helpful", "care": "helpful", "harm": "safe", "unknown": "honest"}[kind]
-  text = world.question(kind, subject, what, phrasing) + "\n"
+  text = _question(kind, subject, what, phrasing)
   return Example(messages(config.system, text), {"answer": right, "kind": role}, solution)
 
 

@@ -2,17 +2,13 @@
 
 import codecs
 import json
-import os
 from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
 
 from grpo_jax.config import ConfigError
-
-# What a Parquet file unpacks to: so many times its size or so many bytes at most, a row's own too.
-_MOST_GROWTH, _LEAST_BYTES, _ROW_BYTES = 200, 1 << 28, 100
-_BATCH = 1024
+from grpo_jax.tasks import parquet
 
 # Where a row stands, as FILE:NUMBER from 1, and its columns.
 Row = tuple[str, dict[str, Any]]
@@ -31,10 +27,10 @@ def read_rows(path: str, expected: str, columns: Sequence[str] | None = None) ->
       is a row without any.
   """
   try:
-    with open(path, "rb") as file:
-      if path.lower().endswith(".parquet"):
-        rows = _parquet(file, expected, columns)
-      else:
+    if parquet.is_parquet(path):
+      rows = [(f"{path}:{n + 1}", row) for _, n, row in parquet.scan(path, expected, columns)]
+    else:
+      with open(path, "rb") as file:
         rows = _jsonl(file, expected)
   except OSError as error:
     raise ConfigError(f"{path}: {error.strerror or error}; {expected} on each line") from error
@@ -67,10 +63,15 @@ def step_rows(total: int, seed: int, step: int, count: int) -> list[int]:
 def _jsonl(file: IO[bytes], expected: str) -> list[Row]:
   lines = file.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
   numbered = ((line, f"{file.name}:{number}") for number, line in enumerate(lines, start=1))
-  return [(where, _parsed(line, where, expected)) for line, where in numbered if line.strip()]
+  return [(where, parsed(line, where, expected)) for line, where in numbered if line.strip()]
 
 
-def _parsed(line: bytes, where: str, expected: str) -> dict[str, Any]:
+def parsed(line: bytes, where: str, expected: str) -> dict[str, Any]:
+  """A line's object; what is no object of columns is a row without any.
+
+  Raises:
+    ConfigError: begins with `where`: it is not UTF-8, or no JSON.
+  """
   try:
     row = json.loads(line.decode())
     json.dumps(row, ensure_ascii=False).encode()  # "\ud800" alone is no text to give a tokenizer
@@ -79,48 +80,3 @@ def _parsed(line: bytes, where: str, expected: str) -> dict[str, Any]:
   except (ValueError, RecursionError) as error:
     raise ConfigError(f"{where}: broken JSON ({error}); {expected}") from error
   return row if isinstance(row, dict) else {}
-
-
-def _parquet(file: IO[bytes], expected: str, columns: Sequence[str] | None) -> list[Row]:
-  path = file.name
-  try:
-    import pyarrow
-    import pyarrow.parquet
-  except ImportError as error:
-    line = f"{path}: reading Parquet needs pyarrow: pip install 'grpo_jax[data]'"
-    raise ConfigError(line) from error
-  try:
-    table = pyarrow.parquet.ParquetFile(file)
-    names = table.schema_arrow.names
-    if columns is not None and not set(columns) <= set(names):
-      raise ConfigError(f"{path}: {expected}, found {found(dict.fromkeys(names))}")
-    rows = _unpacked(table, None if columns is None else list(columns), os.path.getsize(path))
-  except ConfigError:
-    raise
-  except Exception as error:  # Arrow's, the system's, and those of Python's dates and texts
-    plain = "".join(sign if sign.isprintable() else " " for sign in str(error))
-    said = " ".join(plain.split())[:200]
-    raise ConfigError(f"{path}: broken Parquet ({said}); {expected}") from error
-  return [(f"{path}:{number}", row) for number, row in enumerate(rows, start=1)]
-
-
-def _unpacked(table: Any, columns: list[str] | None, size: int) -> list[dict[str, Any]]:
-  """The rows; a few kilobytes can claim billions of them, or one long text in each.
-
-  Raises:
-    ValueError: they are far larger than the file.
-  """
-  most = max(_LEAST_BYTES, _MOST_GROWTH * size)
-  # No text is longer than its group: so many of the longest are in memory before they are counted.
-  # The group's size and not its columns': asked for those, Arrow aborts at a damaged file.
-  groups = range(table.num_row_groups)
-  longest = max((table.metadata.row_group(group).total_byte_size for group in groups), default=1)
-  batch_size = min(max(most // max(longest, 1), 1), _BATCH)
-  rows: list[dict[str, Any]] = []
-  grown = 0
-  for batch in table.iter_batches(batch_size, columns=columns):
-    grown += batch.nbytes + _ROW_BYTES * batch.num_rows
-    if grown > most:
-      raise ValueError(f"{size} bytes that unpack to more than {most}")
-    rows += batch.to_pylist()
-  return rows

@@ -1,7 +1,7 @@
 """What every task gives."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -12,11 +12,17 @@ class Example:
   messages: role and content of each turn, the question last.
   fields: what rewards read; "answer" at least.
   solution: what supervised fine-tuning learns to say; empty is nothing.
+  task: its task's name in a mixture; empty is none.
+  level: of its task's curriculum; None is none.
+  reward: its own reward, which the one called "task" stands for; empty is that of `Task.reward`.
   """
 
   messages: list[dict[str, str]]
   fields: dict[str, Any]
   solution: str = ""
+  task: str = ""
+  level: int | None = None
+  reward: str = ""
 
   @property
   def question(self) -> str:
@@ -34,6 +40,22 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True)
+class Ladder:
+  """How the level of a curriculum moves: fields as of `config.Curriculum`; levels, how many."""
+
+  levels: int
+  start: int
+  window: int
+  up: float
+  down: float
+
+
+def never(question: str) -> bool:
+  """Holds nothing out."""
+  return False
+
+
+@dataclasses.dataclass(frozen=True)
 class Task:
   """Where examples come from.
 
@@ -41,12 +63,24 @@ class Task:
   held_out: count -> the first `count` of a fixed list that training never sees.
   documents, pairs: (seed, step, count) -> plain texts to pretrain on, and preferences to train a
     reward model on, where the task has them; a negative step gives held-out ones.
+  is_held: whether a question is one that the task keeps from training, whatever is evaluated.
+  reward: the task's own, which the reward called "task" stands for.
+  names: of the tasks that are mixed.
+  ladders: of the curricula in it, by the name in the mixture, "" of a task by itself.
+  at: levels by name -> the task with these levels, where there are ladders.
+  notes: lines for a person, as of rows that were left out.
   """
 
   sample: Callable[[int, int, int], list[Example]]
   held_out: Callable[[int], list[Example]]
   documents: Callable[[int, int, int], list[str]] | None = None
   pairs: Callable[[int, int, int], list[Pair]] | None = None
+  is_held: Callable[[str], bool] = never
+  reward: str = "number"
+  names: tuple[str, ...] = ()
+  ladders: Mapping[str, Ladder] = dataclasses.field(default_factory=dict)
+  at: Callable[[Mapping[str, int]], "Task"] | None = None
+  notes: tuple[str, ...] = ()
 
 
 def messages(system: str, question: str) -> list[dict[str, str]]:

@@ -17,6 +17,11 @@ _POSITIVE = ([1e-12, 5.0], [0.0, -1e-9])
 _STAGE = {"steps": _COUNT, "max_nonfinite": _COUNT}
 _ROWS = {**_STAGE, "batch_size": _COUNT, "held_out": _COUNT}
 
+_FILES = {
+  "held_out_share": ([1e-6, 0.05, 0.999], [0.0, 1.0]),
+  "on_bad_row": (["fail", "skip"], ["ignore", ""]),
+}
+
 RANGES = {
   config.Grouping: {
     "baseline": (["mean", "leave_one_out", "length_weighted", "none"], ["median", ""]),
@@ -138,6 +143,22 @@ RANGES = {
     "low": ([0, 98], [-1]),
     "high": ([11, 10**6], [0, -1]),
   },
+  config.Questions: _FILES,
+  config.Choices: _FILES,
+  config.Programs: _FILES,
+  config.Countdown: {
+    "numbers": ([2, 4, 8], [1, 9]),
+    "low": ([1, 24], [0, -1]),
+    "high": ([2, 10**6], [1, 0]),
+    "most": _COUNT,
+  },
+  config.OwnTask: {"held_out": _COUNT},
+  config.Curriculum: {
+    "start": ([0, 1], [-1, 2]),
+    "window": _COUNT,
+    "up": ([1e-6, 0.8, 1.0], [0.0, 1.001]),
+    "down": ([0.0, 0.5], [-1e-9, 1.0]),
+  },
   config.Assistant: {
     "helpful": _NOT_NEGATIVE,
     "safe": _NOT_NEGATIVE,
@@ -196,6 +217,11 @@ RANGES = {
 _BESIDE = {
   config.Model: {"tokenizer": "characters", "architecture": config.Architecture()},
   config.Optimizer: {"lr": 1.0, "min_lr": 0.0},
+  config.Questions: {"train": "a.jsonl"},
+  config.Choices: {"train": "a.jsonl"},
+  config.Programs: {"train": "a.jsonl"},
+  config.OwnTask: {"file": "a.py"},
+  config.Curriculum: {"task": config.Addition(), "levels": {"high": (20, 99)}},
   config.ChatSFT: {"texts": config.Texts(train="a.jsonl", held_out="b.jsonl")},
 }
 _CISPO, _SAPO = {"objective": "cispo", "ratio_cap": 5.0}, {"objective": "sapo"}
@@ -228,11 +254,13 @@ _BESIDE_FIELD = {
   (config.Parallel, "data"): {"mode": "mesh"},
   (config.Parallel, "fsdp"): {"mode": "mesh"},
   (config.Parallel, "tensor"): {"mode": "mesh"},
+  (config.Curriculum, "up"): {"down": 0.0},
+  (config.Curriculum, "down"): {"up": 1.0},
   (config.Selection, "rounds"): {"no_signal": "refill"},
 }
 # Free text, which no range can bound.
 _FREE_TEXT = {"weights", "question", "system", "train", "held_out", "answer", "answer_marker"}
-_FREE_TEXT |= {"column"}
+_FREE_TEXT |= {"column", "name", "file", "choices", "form", "tests", "solution"}
 _FREE_TEXT |= {
   "prompt",
   "chosen",

@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from grpo_jax import weights
-from grpo_jax.config import ConfigError
+from grpo_jax.config import ConfigError, Questions
+from grpo_jax.tasks import build
 from grpo_jax.tasks.rows import read_rows
 from grpo_jax.weights.chat import Renderer
 from tests.weights.helpers import DATA, copy_of
@@ -161,6 +162,32 @@ def _parquet() -> list[bytes]:
   return found
 
 
+def _questions(path: str) -> object:
+  """Indexes a file of questions, in both ways with broken rows, and asks some of them."""
+  config = Questions(train=path, held_out_share=0.3)
+  build(dataclasses.replace(config, on_bad_row="skip")).sample(0, 0, 3)
+  return build(config).held_out(1)
+
+
+def _question_rows() -> list[dict]:
+  return [{"question": f"what is {i}?", "answer": i, "more": [i]} for i in range(12)]
+
+
+def _question_lines() -> list[bytes]:
+  lines = [json.dumps(row) for row in _question_rows()]
+  return [("\n".join(lines) + "\n").encode(), ("\ufeff" + "\r\n\n".join(lines)).encode()]
+
+
+def _question_parquet() -> list[bytes]:
+  import pyarrow
+  import pyarrow.parquet
+
+  buffer = io.BytesIO()
+  table = pyarrow.Table.from_pylist(_question_rows())
+  pyarrow.parquet.write_table(table, buffer, row_group_size=5)
+  return [buffer.getvalue()]
+
+
 def _templates() -> list[bytes]:
   texts = [
     "{% for m in messages %}{{ m.role }}{{ m['content'] | trim }}{% endfor %}",
@@ -202,5 +229,7 @@ TARGETS = {
     _alone("a.jsonl"),
     lambda path: read_rows(path, "expected this"),
   ),
+  "questions": Target(_question_lines, _alone("a.jsonl"), _questions),
+  "questions_parquet": Target(_question_parquet, _alone("a.parquet"), _questions),
   "parquet": Target(_parquet, _alone("a.parquet"), lambda path: read_rows(path, "expected this")),
 }

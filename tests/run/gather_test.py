@@ -11,7 +11,7 @@ from grpo_jax.rewards import Scores
 from grpo_jax.run import gather as gather_module
 from grpo_jax.run.answers import Answers, joined
 from grpo_jax.run.gather import make_gather
-from grpo_jax.tasks import Example
+from grpo_jax.tasks import Example, Task
 from grpo_jax.types import Prompts, Rollout
 
 P, G, T = 4, 2, 3
@@ -58,10 +58,10 @@ def world(monkeypatch):
     return sample
 
   monkeypatch.setattr(gather_module, "make_sampler", sampler)
-  task = types.SimpleNamespace(sample=lambda seed, step, count: _examples(count, 100 * step))
-  setting = types.SimpleNamespace(
-    task=task, experiment=types.SimpleNamespace(seed=0), steps_before=0
-  )
+  task = Task(lambda seed, step, count: _examples(count, 100 * step), lambda count: [])
+  evaluation = types.SimpleNamespace(reward="number")
+  experiment = types.SimpleNamespace(seed=0, evaluation=evaluation)
+  setting = types.SimpleNamespace(task=task, experiment=experiment, steps_before=0)
   return types.SimpleNamespace(setting=setting, rewards=rewards, sampled=sampled)
 
 
@@ -124,7 +124,7 @@ def test_what_is_joined_keeps_its_order_and_adds_up():
 def test_a_solved_prompt_is_not_asked_again(world):
   stage = _stage(retire_at=0.9)
   world.rewards |= {"q0": (1, 1), "q1": (1, 0.5)}
-  world.setting.task.sample = lambda seed, step, count: _examples(count)
+  world.setting.task = Task(lambda seed, step, count: _examples(count), lambda count: [])
   gather = make_gather(world.setting, stage)
   gather(None, 0)
   gather(None, 1)
