@@ -106,12 +106,11 @@ def run(
     devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
-    pause = with_drill(fault, _pause(asked, alone=shared is None))
     log = os.path.join(workdir, "rewards.log")
     workers = Workers(experiment.scoring, log, reward_files(experiment))
     setting = Setting(
       *(experiment, 0, network, policy.tokenizer, task, devices, workdir),
-      pause=pause,
+      pause=with_drill(fault, _pause(asked, alone=shared is None)),
       spoil=spoiler(fault),
       workers=workers if experiment.scoring.workers else None,
     )
