@@ -56,12 +56,18 @@ def tokens() -> dict:
 @pytest.mark.parametrize("answered", [23, 8])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits_of_each_family(name, answered):
-  """llama: scaled rotary, own head. qwen2: biases, tied. qwen3: normed heads, two files."""
+  """llama: scaled rotary, own head. qwen2: biases, tied. qwen3: normed heads, two files.
+
+  mistral: windows of 5 tokens. smollm3: a layer without rotary embedding. gemma3: all that it has.
+  """
   loaded = weights.load(os.path.join(DATA, name))
   ids, expected = recorded(name)["ids"].tolist(), recorded(name)["logits"]
   # A second row is longer, so that the first is padded.
   ours = all_logits(loaded, [ids, [7, 8, 9, *ids]], answered)
   assert error_of(ours[0], expected[-answered - 1 :]) < CLOSE
+  if name == "mistral" and answered == 8:  # its two windows do not reach back to the three more
+    expected = expected[:-1]
+    ours = ours[:, :-1]
   assert error_of(ours[1], expected[-answered - 1 :]) > CLOSE
 
 
