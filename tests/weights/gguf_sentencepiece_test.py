@@ -1,5 +1,7 @@
 """A tokenizer of SentencePiece's kind from a GGUF: against its rule, written out, and by hand."""
 
+import itertools
+
 import gguf
 import hypothesis
 import numpy as np
@@ -54,9 +56,7 @@ def by_rule(text: str) -> list[str]:
       plain.append(text[0])
     if cut or len(text) == 1:
       while joined := [
-        (scores[a + b], -n)
-        for n, (a, b) in enumerate(zip(plain, plain[1:], strict=False))
-        if a + b in scores
+        (scores[a + b], -n) for n, (a, b) in enumerate(itertools.pairwise(plain)) if a + b in scores
       ]:
         n = -max(joined)[1]
         plain[n : n + 2] = [plain[n] + plain[n + 1]]
