@@ -166,6 +166,9 @@ def describe(a: Architecture) -> dict[str, Any]:
     "tie_word_embeddings": a.tied_embeddings,
     "hidden_act": ACTIVATIONS[a.activation],
     "torch_dtype": "float32",
+    # The classes' own defaults are ids of the published vocabularies.
+    "bos_token_id": None,
+    "pad_token_id": None,
   } | describe_layers(a, family)
   if "window_rope_theta" in family.free:
     theta = a.window_rope_theta or a.rope_theta
