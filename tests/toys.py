@@ -21,6 +21,21 @@ FAMILIES = {
       factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_context_length=32
     ),
   },
+  # Windows that are shorter than the tests' prompts and answers.
+  "mistral": {"sliding_window": 3, "tied_embeddings": False},
+  "smollm3": {"no_rope_every": 2, "rope_theta": 100.0},
+  "gemma3": {
+    "sliding_window": 2,
+    "global_every": 2,
+    "rope_theta": 1000.0,
+    "window_rope_theta": 10.0,
+    "score_size": 12,
+    "qk_norm": True,
+    "post_norms": True,
+    "norms_add_one": True,
+    "scaled_embeddings": True,
+    "activation": "gelu_tanh",
+  },
 }
 
 
@@ -39,9 +54,10 @@ def network(**fields) -> model.Network:
 def random_params(net: model.Network, seed=0) -> dict:
   """Parameters from NumPy (nothing to compile), with biases and norms that matter."""
   rng = np.random.default_rng(seed)
+  scale = 0.0 if net.architecture.norms_add_one else 1.0
 
   def noise(path, leaf):
-    one = 1.0 if "norm" in jax.tree_util.keystr(path) else 0.0
+    one = scale if "norm" in jax.tree_util.keystr(path) else 0.0
     return jnp.asarray(one + rng.normal(size=leaf.shape) * 0.3, jnp.float32)
 
   return jax.tree_util.tree_map_with_path(noise, net.abstract())
@@ -104,23 +120,39 @@ def reference_logits(a: config.Architecture, params: dict, tokens: list[int]) ->
   """Logits [X,V] of one unpadded row, in float64 with loops over heads and positions."""
   p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
   x = p["embed"][tokens]
+  if a.scaled_embeddings:
+    x = x * math.sqrt(a.hidden_size)
   for layer in range(a.layers):
     w = {name: leaf[layer] for name, leaf in p["layers"].items()}
-    x = x + _attention(a, w, _norm(x, w["attention_norm"], a.norm_eps))
-    y = _norm(x, w["ffn_norm"], a.norm_eps)
-    gate = y @ w["gate"]
-    x = x + (gate / (1 + np.exp(-gate)) * (y @ w["up"])) @ w["down"]
+    mixed = _attention(a, layer, w, _norm(a, x, w["attention_norm"]))
+    x = x + (_norm(a, mixed, w["attention_post_norm"]) if a.post_norms else mixed)
+    y = _norm(a, x, w["ffn_norm"])
+    y = (_activated(a, y @ w["gate"]) * (y @ w["up"])) @ w["down"]
+    x = x + (_norm(a, y, w["ffn_post_norm"]) if a.post_norms else y)
   head = p["embed"].T if a.tied_embeddings else p["head"]
-  return _norm(x, p["final_norm"], a.norm_eps) @ head
+  return _norm(a, x, p["final_norm"]) @ head
 
 
-def _norm(x, scale, eps):
-  return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps) * scale
+def _norm(a, x, weight):
+  scale = 1 + weight if a.norms_add_one else weight
+  return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + a.norm_eps) * scale
 
 
-def _attention(a, w, y):
+def _activated(a, x):
+  if a.activation == "silu":
+    return x / (1 + np.exp(-x))
+  return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _is_last(layer, every) -> bool:
+  """Whether it is the last of its `every` layers."""
+  return every > 0 and layer % every == every - 1
+
+
+def _attention(a, layer, w, y):
   X = len(y)
   mixed = np.zeros((X, a.hidden_size))
+  windowed = a.sliding_window and not _is_last(layer, a.global_every)
   for n in range(a.heads):
     k = n // (a.heads // a.kv_heads)
     query, key, value = y @ w["query"][:, n], y @ w["key"][:, k], y @ w["value"][:, k]
@@ -128,22 +160,26 @@ def _attention(a, w, y):
       query, key = query + w["query_bias"][n], key + w["key_bias"][k]
       value = value + w["value_bias"][k]
     if a.qk_norm:
-      query = _norm(query, w["query_norm"], a.norm_eps)
-      key = _norm(key, w["key_norm"], a.norm_eps)
-    query, key = _turned(a, query), _turned(a, key)
+      query = _norm(a, query, w["query_norm"])
+      key = _norm(a, key, w["key_norm"])
+    if not _is_last(layer, a.no_rope_every):
+      query, key = _turned(a, query, windowed), _turned(a, key, windowed)
     for t in range(X):
-      scores = key[: t + 1] @ query[t] / math.sqrt(a.head_size)
+      first = max(0, t + 1 - a.sliding_window) if windowed else 0
+      scores = key[first : t + 1] @ query[t] / math.sqrt(a.score_size or a.head_size)
       weights = np.exp(scores - scores.max())
-      mixed[t] += (weights / weights.sum()) @ value[: t + 1] @ w["output"][n]
+      mixed[t] += (weights / weights.sum()) @ value[first : t + 1] @ w["output"][n]
   return mixed
 
 
-def _turned(a, x):
+def _turned(a, x, windowed):
   half = a.head_size // 2
   turned = np.zeros_like(x)
   for t in range(len(x)):
     for i in range(half):
       angle = t * _frequency(a, i)
+      if windowed and a.window_rope_theta:
+        angle = t * a.window_rope_theta ** (-2 * i / a.head_size)
       turned[t, i] = x[t, i] * math.cos(angle) - x[t, i + half] * math.sin(angle)
       turned[t, i + half] = x[t, i + half] * math.cos(angle) + x[t, i] * math.sin(angle)
   return turned

@@ -5,6 +5,7 @@ import dataclasses
 from grpo_jax.config.fields import Config, field
 
 DTYPES = ("float32", "bfloat16", "float16")
+ACTIVATIONS = ("silu", "gelu_tanh")
 TOKENIZERS = ("weights", "characters")
 
 
@@ -24,10 +25,23 @@ class RopeScaling(Config):
 
 @dataclasses.dataclass(kw_only=True, unsafe_hash=True)
 class Architecture(Config):
-  """Shape of a decoder of the Llama, Qwen2 (qkv_bias) or Qwen3 (qk_norm) family.
+  """Shape of a decoder of the Llama, Qwen2, Qwen3, Mistral, SmolLM3 or Gemma 3 family.
 
   vocab_size: 0 is the size of the tokenizer.
   context_length: the longest prompt and answer together.
+  qkv_bias: query, key and value have biases (Qwen2).
+  qk_norm: queries and keys are normed, each head by itself (Qwen3, Gemma 3).
+  sliding_window: tokens that a token sees in layers with a window, itself among them; 0 is no
+    window (Mistral, Gemma 3).
+  global_every: of so many layers the last has no window; 0 is that all have.
+  window_rope_theta: the base of rotary embedding in layers with a window, where it is never
+    scaled; 0 is that of all layers (Gemma 3).
+  no_rope_every: of so many layers the last has no rotary embedding; 0 is that all have (SmolLM3).
+  score_size: scores are divided by its root; 0 is head_size (Gemma 3).
+  post_norms: what attention and feed-forward add is normed (Gemma 3).
+  norms_add_one: norms multiply by 1 + weight (Gemma 3).
+  scaled_embeddings: embeddings are multiplied by the root of hidden_size (Gemma 3).
+  activation: of the gate: silu, or GELU by its tanh formula (Gemma 3).
   """
 
   vocab_size: int = field(0, least=0)
@@ -44,9 +58,24 @@ class Architecture(Config):
   tied_embeddings: bool = True
   qkv_bias: bool = False
   qk_norm: bool = False
+  sliding_window: int = field(0, least=0)
+  global_every: int = field(0, least=0)
+  window_rope_theta: float = field(0.0, least=0)
+  no_rope_every: int = field(0, least=0)
+  score_size: int = field(0, least=0)
+  post_norms: bool = False
+  norms_add_one: bool = False
+  scaled_embeddings: bool = False
+  activation: str = field("silu", choices=ACTIVATIONS)
 
   def contradictions(self) -> list[str]:
-    problems = []
+    problems = [
+      f"{name}={getattr(self, name)} is of layers with a window: set sliding_window"
+      for name in ("global_every", "window_rope_theta")
+      if getattr(self, name) and not self.sliding_window
+    ]
+    if self.global_every == 1:
+      problems.append("global_every=1 leaves no layer with a window: set sliding_window=0")
     if self.heads % self.kv_heads:
       problems.append(f"heads={self.heads} must be a multiple of kv_heads={self.kv_heads}")
     if self.head_size % 2:

@@ -2,6 +2,7 @@
 
 from grpo_jax.model.decode import Cache, Served, compact, empty_cache, serve, step
 from grpo_jax.model.decoder import Decoder, logits, served_logits
+from grpo_jax.model.kinds import layer_kinds
 from grpo_jax.model.lora import adapted, frozen_base, init_adapters, merged
 from grpo_jax.model.network import Network, Prefix, prompt_positions
 from grpo_jax.model.placement import ANYWHERE, Placement
@@ -19,6 +20,7 @@ __all__ = [
   "empty_cache",
   "frozen_base",
   "init_adapters",
+  "layer_kinds",
   "logits",
   "merged",
   "prompt_positions",

@@ -13,24 +13,6 @@ _BLOCK = 128
 _MOST_SPANS = 4
 
 
-def rotate(x: jax.Array, positions: jax.Array, frequencies: jax.Array) -> jax.Array:
-  """Rotary position embedding, Su et al. 2021 (RoFormer), eq. 34, on halves as Llama has them.
-
-  Args:
-    x: [..., X, heads, H].
-    positions: i32[..., X], 0 at a row's first real token.
-    frequencies: f32[H/2], radians a position.
-
-  Returns:
-    [..., X, heads, H], each pair (x[i], x[i + H/2]) turned by positions * frequencies[i].
-  """
-  angles = (positions[..., None] * frequencies)[..., None, :]
-  cos, sin = jnp.cos(angles), jnp.sin(angles)
-  left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-  turned = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
-  return turned.astype(x.dtype)
-
-
 def group_attention(
   query: jax.Array,
   keys: jax.Array,
@@ -49,7 +31,8 @@ def group_attention(
     query: [P,K,G,R,T,H].
     keys, values: [P,K,G,U,H], the answers' own.
     mask: bool, broadcastable to [P,G,T,U], true where a query may look.
-    prefix: keys and values [P,K,S,H] of the prompts and their mask bool[P,S].
+    prefix: keys and values [P,K,S,H] of the prompts, and where a query may look: a mask bool,
+      broadcastable to [P,T,S].
 
   Returns:
     [P,K,G,R,T,H], in query's type; the softmax is float32.
@@ -61,8 +44,9 @@ def group_attention(
   scores = _masked(dot("pkgrth,pkguh->pkgrtu", query, keys), mask[:, None, :, None])
   if prefix is not None:
     prefix_keys, prefix_values, prefix_mask = prefix
+    chex.assert_rank(prefix_mask, 3)
     shared = dot("pkgrth,pksh->pkgrts", query, prefix_keys)
-    shared = _masked(shared, prefix_mask[:, None, None, None, None, :])
+    shared = _masked(shared, prefix_mask[:, None, None, None])
     scores = jnp.concatenate([shared, scores], axis=-1)
   weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
   S = scores.shape[-1] - keys.shape[3]
@@ -80,6 +64,7 @@ def causal_attention(
   visible: jax.Array | None = None,
   segments: jax.Array | None = None,
   prefix: tuple[jax.Array, jax.Array, jax.Array] | None = None,
+  reach: jax.Array | None = None,
 ) -> jax.Array:
   """`group_attention` of T tokens that each see those up to themselves, in blocks of queries.
 
@@ -88,9 +73,11 @@ def causal_attention(
   its end, spare most of the products that the mask would throw away.
 
   Args:
-    query, keys, values, prefix: as in `group_attention`, with U = T.
+    query, keys, values: as in `group_attention`, with U = T.
     visible: bool[P,T], false on keys that no token may see (padding); all may be seen by default.
     segments: i32[P,T], what a token belongs to: it sees no other segment's; all are one by default.
+    prefix: keys and values [P,K,S,H] of the prompts, left-padded, and their mask bool[P,S].
+    reach: i32[], tokens that a token sees, itself among them; all before it by default.
   """
   T = query.shape[4]
   blocks = -(-T // _BLOCK)
@@ -100,13 +87,17 @@ def causal_attention(
   @jax.checkpoint
   def block(query: jax.Array, start: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
     stop, size = keys.shape[3], query.shape[4]
-    mask = (jnp.arange(stop) <= start + jnp.arange(size)[:, None])[None]
+    distance = start + jnp.arange(size)[:, None] - jnp.arange(stop)
+    mask = (distance >= 0)[None]
+    if reach is not None:
+      mask = mask & (distance < reach)
     if visible is not None:
       mask = mask & visible[:, None, :stop]
     if segments is not None:
       own = jax.lax.dynamic_slice_in_dim(own_segments, start, size, axis=1)
       mask = mask & (own[..., None] == segments[:, None, :stop])
-    return group_attention(query, keys, values, mask[:, None], prefix=prefix)
+    shared = None if prefix is None else seen_prefix(prefix, start, size, reach)
+    return group_attention(query, keys, values, mask[:, None], prefix=shared)
 
   if T <= _BLOCK:
     return block(query, 0, keys, values)
@@ -121,6 +112,24 @@ def causal_attention(
     mixed.append(jax.lax.map(lambda x, own=own: block(*x, *own), each))
   whole = jnp.moveaxis(jnp.concatenate(mixed), 0, 4)
   return whole.reshape(*whole.shape[:4], blocks * _BLOCK, -1)[..., :T, :]
+
+
+def seen_prefix(
+  prefix: tuple[jax.Array, jax.Array, jax.Array],
+  start: jax.Array | int,
+  size: int,
+  reach: jax.Array | None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """The prefix with a mask [P,1,S] or [P,size,S]: what each of the answer's tokens start.. sees.
+
+  Prompts end where answers start, at S, however much padding is before them.
+  """
+  keys, values, mask = prefix
+  mask = mask[:, None]
+  if reach is not None:
+    S = mask.shape[-1]
+    mask = mask & (S + start + jnp.arange(size)[:, None] - jnp.arange(S) < reach)
+  return keys, values, mask
 
 
 def heads_first(x: jax.Array) -> jax.Array:

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from grpo_jax.model.attention import group_attention, queries_first, queries_last
+from grpo_jax.model.attention import group_attention, queries_first, queries_last, seen_prefix
 from grpo_jax.model.decoder import Decoder, Layer
+from grpo_jax.model.kinds import Kinds, layer_kinds
 from grpo_jax.model.network import KeysValues, Network, Prefix
 from grpo_jax.types import Params
 
@@ -24,12 +25,13 @@ class Served:
   outside the loop, cast to the compute type and turned as `Layer.serve` has them.
 
   decoder: the decoder with its layers still stacked, for all but the layers.
-  layers: one block a layer. head: [V,D].
+  layers: one block a layer. kinds: of each layer. head: [V,D].
   prefix: each layer's keys and values [P,K,S,H] of the prompts. mask: bool[P,S]. lengths: i32[P].
   """
 
   decoder: Decoder
   layers: list[Layer]
+  kinds: list[Kinds]
   head: jax.Array
   prefix: list[KeysValues]
   mask: jax.Array
@@ -40,6 +42,7 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
   """Lays parameters and prompt keys out for `step`."""
   decoder = network.bind(params)
   graphdef, stacked = nnx.split(decoder.layers)
+  count, kinds = network.architecture.layers, layer_kinds(network.architecture)
 
   def block(index: int) -> Layer:
     layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], stacked))
@@ -49,7 +52,8 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
   keys, values = (jnp.moveaxis(leaf, 3, 2) for leaf in (prefix.keys, prefix.values))
   return Served(
     decoder=decoder,
-    layers=[block(index) for index in range(network.architecture.layers)],
+    layers=[block(index) for index in range(count)],
+    kinds=[kinds.of(index) for index in range(count)],
     head=network.place.served("head", decoder.head_weight()),
     prefix=list(zip(keys, values, strict=True)),
     mask=prefix.mask,
@@ -70,23 +74,27 @@ def step(served: Served, cache: Cache, tokens: jax.Array, t: jax.Array) -> tuple
   P, G = tokens.shape
   T = cache[0][0].shape[3]
   positions = jnp.broadcast_to((served.lengths + t)[:, None], (P, G))
-  turn = served.decoder.turn(positions)
-  seen = (jnp.arange(T) <= t)[None, None, None]
+  distance = t - jnp.arange(T)
   x = served.decoder.embedded(tokens)
   updated: Cache = []
-  for block, shared, own in zip(served.layers, served.prefix, cache, strict=True):
+  layers = zip(served.layers, served.kinds, served.prefix, cache, strict=True)
+  for block, kind, shared, own in layers:
+    seen = distance >= 0
+    if kind.reach is not None:
+      seen = seen & (distance < kind.reach)
+    prefix = seen_prefix((*shared, served.mask), t, 1, kind.reach)
 
-    def mix(query: Any, key: Any, value: Any, shared=shared, own=own) -> jax.Array:
+    def mix(query: Any, key: Any, value: Any, own=own, seen=seen, prefix=prefix) -> jax.Array:
       keys, values = (
         jax.lax.dynamic_update_slice_in_dim(old, jnp.moveaxis(new, 2, 1)[:, :, :, None], t, axis=3)
         for old, new in zip(own, (key, value), strict=True)
       )
       updated.append((keys, values))
       query = queries_first(query[:, :, None], keys.shape[1])
-      mixed = group_attention(query, keys, values, seen, prefix=(*shared, served.mask))
+      mixed = group_attention(query, keys, values, seen[None, None, None], prefix=prefix)
       return queries_last(mixed)[:, :, 0]
 
-    x = block(x, turn, mix)
+    x = block(x, kind.turn(positions), mix)
   return served.decoder.normed(x), updated
 
 

@@ -1,4 +1,4 @@
-"""The decoder: one flax.nnx module for the Llama, Qwen2 and Qwen3 families."""
+"""The decoder: one flax.nnx module for all families; fields of its architecture vary it."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from grpo_jax.config import Architecture, RopeScaling
+from grpo_jax.config import Architecture
 from grpo_jax.model import lora
-from grpo_jax.model.attention import rotate
-from grpo_jax.model.linear import few_rows, linear, served_linear, swiglu
+from grpo_jax.model.linear import few_rows, gated, linear, served_linear
 
 # (query [P,X,N,H], key [P,X,K,H], value [P,X,K,H]) -> mixed values [P,X,N,H]
 Mixer = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -22,25 +21,13 @@ def rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
   return (y * scale).astype(x.dtype)
 
 
-def rope_frequencies(architecture: Architecture) -> jax.Array:
-  """f32[H/2], radians a position; Llama 3 stretches those that turn rarely in its context."""
-  H = architecture.head_size
-  frequencies = architecture.rope_theta ** (-jnp.arange(0, H, 2, dtype=jnp.float32) / H)
-  if architecture.rope_scaling is None:
-    return frequencies
-  return _stretch(frequencies, architecture.rope_scaling)
-
-
-def _stretch(frequencies: jax.Array, scaling: RopeScaling) -> jax.Array:
-  """Divides low frequencies by `factor`, leaves high ones, and blends between."""
-  turns = scaling.original_context_length * frequencies / (2 * jnp.pi)
-  low, high = scaling.low_freq_factor, scaling.high_freq_factor
-  kept = jnp.clip((turns - low) / (high - low), 0, 1)
-  return kept * frequencies + (1 - kept) * frequencies / scaling.factor
+def norm(a: Architecture, x: jax.Array, weight: jax.Array) -> jax.Array:
+  """`rms_norm` as an architecture has it: some families keep what their scales are above 1."""
+  return rms_norm(x, 1 + weight if a.norms_add_one else weight, a.norm_eps)
 
 
 class Layer(nnx.Module):
-  """One pre-norm block: grouped-query attention, then SwiGLU.
+  """One pre-norm block: grouped-query attention, then a gated feed-forward.
 
   ranks: of the low-rank adapters beside its weights, by their names; see `model.lora`.
   """
@@ -61,8 +48,11 @@ class Layer(nnx.Module):
       # Residual branches end in output and down, narrower by depth as GPT-2 has it.
       return nnx.Param(jax.random.normal(rngs.params(), shape) * fan_in**-0.5)
 
+    def scales(size):
+      return nnx.Param(jnp.full(size, 0.0 if a.norms_add_one else 1.0))
+
     narrow = (2 * a.layers) ** -0.5
-    self.attention_norm = nnx.Param(jnp.ones(D))
+    self.attention_norm = scales(D)
     self.query = normal(D, N, H, fan_in=D)
     self.key = normal(D, K, H, fan_in=D)
     self.value = normal(D, K, H, fan_in=D)
@@ -72,9 +62,12 @@ class Layer(nnx.Module):
       self.key_bias = nnx.Param(jnp.zeros((K, H)))
       self.value_bias = nnx.Param(jnp.zeros((K, H)))
     if a.qk_norm:
-      self.query_norm = nnx.Param(jnp.ones(H))
-      self.key_norm = nnx.Param(jnp.ones(H))
-    self.ffn_norm = nnx.Param(jnp.ones(D))
+      self.query_norm = scales(H)
+      self.key_norm = scales(H)
+    if a.post_norms:
+      self.attention_post_norm = scales(D)
+      self.ffn_post_norm = scales(D)
+    self.ffn_norm = scales(D)
     self.gate = normal(D, F, fan_in=D)
     self.up = normal(D, F, fan_in=D)
     self.down = normal(F, D, fan_in=F / narrow**2)
@@ -88,14 +81,16 @@ class Layer(nnx.Module):
 
   def __call__(self, x: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
     """x [P,X,D] -> [P,X,D]; `turn` applies the rotary embedding, `mix` attends."""
-    x = x + self._attention(x, turn, mix)
-    y = rms_norm(x, self.ffn_norm[...], self.architecture.norm_eps)
-    gated = swiglu(self._linear(y, "gate"), self._linear(y, "up"))
-    return x + self._linear(gated, "down")
+    mixed = self._attention(self._norm(x, "attention_norm"), turn, mix)
+    x = x + self._after(mixed, "attention_post_norm")
+    return x + self._after(self._ffn(self._norm(x, "ffn_norm")), "ffn_post_norm")
 
-  def _attention(self, x: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
+  def _ffn(self, y: jax.Array) -> jax.Array:
+    gate, up = self._linear(y, "gate"), self._linear(y, "up")
+    return self._linear(gated(gate, up, self.architecture.activation), "down")
+
+  def _attention(self, y: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
     a = self.architecture
-    y = rms_norm(x, self.attention_norm[...], a.norm_eps)
     query = self._linear(y, "query")
     key = self._linear(y, "key")
     value = self._linear(y, "value")
@@ -104,9 +99,16 @@ class Layer(nnx.Module):
       key += self.key_bias[...].astype(self.dtype)
       value += self.value_bias[...].astype(self.dtype)
     if a.qk_norm:
-      query = rms_norm(query, self.query_norm[...], a.norm_eps)
-      key = rms_norm(key, self.key_norm[...], a.norm_eps)
+      query, key = self._norm(query, "query_norm"), self._norm(key, "key_norm")
+    if a.score_size:  # attention divides by the root of head_size
+      query = query * (a.head_size / a.score_size) ** 0.5
     return self._linear(mix(turn(query), turn(key), value), "output")
+
+  def _norm(self, x: jax.Array, name: str) -> jax.Array:
+    return norm(self.architecture, x, getattr(self, name)[...])
+
+  def _after(self, x: jax.Array, name: str) -> jax.Array:
+    return self._norm(x, name) if self.architecture.post_norms else x
 
   def _linear(self, x: jax.Array, name: str) -> jax.Array:
     inputs, product = lora.INPUTS.get(name, 1), served_linear if self.served else linear
@@ -158,23 +160,21 @@ class Decoder(nnx.Module):
       return Layer(a, dtype, rngs, ranks)
 
     self.layers = stack(rngs)
-    self.final_norm = nnx.Param(jnp.ones(a.hidden_size))
+    self.final_norm = nnx.Param(jnp.full(a.hidden_size, 0.0 if a.norms_add_one else 1.0))
     if not a.tied_embeddings:
       noise = jax.random.normal(rngs.params(), (a.hidden_size, a.vocab_size))
       self.head = nnx.Param(noise * a.hidden_size**-0.5)
 
-  def turn(self, positions: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    """The rotary embedding at `positions` i32[P,X], for x [P,X,heads,H]."""
-    frequencies = rope_frequencies(self.architecture)
-    return lambda x: rotate(x, positions, frequencies)
-
   def embedded(self, tokens: jax.Array) -> jax.Array:
     """i32[P,X] -> [P,X,D] in the compute type."""
-    return self.embed[...][tokens].astype(self.dtype)
+    x = self.embed[...][tokens]
+    if self.architecture.scaled_embeddings:
+      x = x * self.architecture.hidden_size**0.5
+    return x.astype(self.dtype)
 
   def normed(self, x: jax.Array) -> jax.Array:
     """The last norm: what the head reads."""
-    return rms_norm(x, self.final_norm[...], self.architecture.norm_eps)
+    return norm(self.architecture, x, self.final_norm[...])
 
   def head_weight(self) -> jax.Array:
     """[V,D] or its transpose's transpose: rows are tokens, in the compute type."""

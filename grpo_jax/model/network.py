@@ -15,11 +15,12 @@ from grpo_jax.config import Model as ModelConfig
 from grpo_jax.model import lora
 from grpo_jax.model.attention import causal_attention, heads_first, queries_first, queries_last
 from grpo_jax.model.decoder import Decoder, Layer
+from grpo_jax.model.kinds import Kinds, layer_kinds
 from grpo_jax.model.placement import ANYWHERE, Placement
 from grpo_jax.types import Params, Prompts
 
 KeysValues = tuple[jax.Array, jax.Array]
-LayerFn = Callable[[Layer, jax.Array, Any], tuple[jax.Array, Any]]
+LayerFn = Callable[[Layer, Kinds, jax.Array], tuple[jax.Array, Any]]
 
 
 @flax.struct.dataclass
@@ -81,17 +82,17 @@ class Network:
     decoder = self.bind(params)
     positions = prompt_positions(prompts.mask)
 
-    def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, KeysValues]:
+    def layer(block: Layer, kind: Kinds, x: jax.Array) -> tuple[jax.Array, KeysValues]:
       kept = []
 
       def mix(query, key, value):
         kept.append((key, value))
-        return _ungrouped(query, key, value, visible=prompts.mask)
+        return _ungrouped(query, key, value, visible=prompts.mask, reach=kind.reach)
 
-      return block(x, decoder.turn(positions), mix), kept[0]
+      return block(x, kind.turn(positions), mix), kept[0]
 
     x = decoder.embedded(prompts.tokens)
-    x, (keys, values) = self._layers(decoder, layer, x, None)
+    x, (keys, values) = self._layers(decoder, layer, x)
     lengths = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)
     keys, values = self.place.rows((keys, values), axis=1, heads=3)
     return decoder.normed(x[:, -1]), Prefix(keys, values, prompts.mask, lengths)
@@ -112,19 +113,19 @@ class Network:
     answer_positions = jnp.broadcast_to(starts + jnp.arange(T - 1), fed.shape)
     positions = _joined(prompt_positions(prompts.mask), answer_positions)
 
-    def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, None]:
+    def layer(block: Layer, kind: Kinds, x: jax.Array) -> tuple[jax.Array, None]:
       def mix(query, key, value):
         # Split each of q, k, v into the prompt's part and the answers' part.
         (q, own_q), (k, own_k), (v, own_v) = (
           (y[:, :S], y[:, S:].reshape(P, G, T - 1, *y.shape[2:])) for y in (query, key, value)
         )
         prefix = (jnp.moveaxis(k, 2, 1), jnp.moveaxis(v, 2, 1), prompts.mask)
-        mixed = _attend(own_q, own_k, own_v, prefix=prefix)
-        return _joined(_ungrouped(q, k, v, visible=prompts.mask), mixed)
+        mixed = _attend(own_q, own_k, own_v, prefix=prefix, reach=kind.reach)
+        return _joined(_ungrouped(q, k, v, visible=prompts.mask, reach=kind.reach), mixed)
 
-      return block(x, decoder.turn(positions), mix), None
+      return block(x, kind.turn(positions), mix), None
 
-    x, _ = self._layers(decoder, layer, decoder.embedded(_joined(prompts.tokens, fed)), None)
+    x, _ = self._layers(decoder, layer, decoder.embedded(_joined(prompts.tokens, fed)))
     x = decoder.normed(x[:, S - 1 :])
     first = jnp.broadcast_to(x[:, None, :1], (P, G, 1, x.shape[-1]))
     x = jnp.concatenate([first, x[:, 1:].reshape(P, G, T - 1, x.shape[-1])], axis=2)
@@ -143,11 +144,11 @@ class Network:
     decoder = self.bind(params)
     positions = segment_positions(segments)
 
-    def layer(block: Layer, x: jax.Array, _: None) -> tuple[jax.Array, None]:
-      mix = functools.partial(_ungrouped, segments=segments)
-      return block(x, decoder.turn(positions), mix), None
+    def layer(block: Layer, kind: Kinds, x: jax.Array) -> tuple[jax.Array, None]:
+      mix = functools.partial(_ungrouped, segments=segments, reach=kind.reach)
+      return block(x, kind.turn(positions), mix), None
 
-    x, _ = self._layers(decoder, layer, decoder.embedded(tokens), None)
+    x, _ = self._layers(decoder, layer, decoder.embedded(tokens))
     return decoder.normed(x)
 
   def head(self, params: Params) -> jax.Array:
@@ -163,19 +164,19 @@ class Network:
     """
     return self.dtype == "float32" and not self.shared
 
-  def _layers(self, decoder: Decoder, layer: LayerFn, x: jax.Array, inputs: Any) -> Any:
-    """Scans `layer(block, x, inputs[l]) -> (x, outputs[l])` over the stacked layers."""
+  def _layers(self, decoder: Decoder, layer: LayerFn, x: jax.Array) -> tuple[jax.Array, Any]:
+    """Scans `layer(block, kind, x) -> (x, outputs[l])` over the stacked layers."""
     graphdef, stacked = nnx.split(decoder.layers)
 
-    def one(x, params_and_inputs):
-      params, inputs = params_and_inputs
-      return layer(nnx.merge(graphdef, self.place.gathered(params)), self.place.rows(x), inputs)
+    def one(x: jax.Array, of_layer: tuple[Any, Kinds]) -> tuple[jax.Array, Any]:
+      params, kind = of_layer
+      return layer(nnx.merge(graphdef, self.place.gathered(params)), kind, self.place.rows(x))
 
     # Without remat the outputs of products with weights are kept; what is cheap is recomputed.
     kept = None if self.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
     body = jax.checkpoint(one, policy=kept, prevent_cse=False)
     unroll = self.unroll or self.architecture.layers
-    return jax.lax.scan(body, x, (stacked, inputs), unroll=unroll)
+    return jax.lax.scan(body, x, (stacked, layer_kinds(self.architecture)), unroll=unroll)
 
 
 def prompt_positions(mask: jax.Array) -> jax.Array:

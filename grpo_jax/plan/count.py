@@ -7,7 +7,7 @@ from grpo_jax.config import Architecture
 
 def layer_parameters(a: Architecture) -> int:
   """One layer: projections, gated feed-forward, and the norms and biases beside them."""
-  norms = 2 * a.hidden_size + (2 * a.head_size if a.qk_norm else 0)
+  norms = (4 if a.post_norms else 2) * a.hidden_size + (2 * a.head_size if a.qk_norm else 0)
   biases = (a.heads + 2 * a.kv_heads) * a.head_size if a.qkv_bias else 0
   return layer_products(a) + norms + biases
 

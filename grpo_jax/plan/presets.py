@@ -27,6 +27,21 @@ _LLAMA3: dict[str, Any] = {
   "rope_theta": 500000.0,
   "tied_embeddings": False,
 }
+_GEMMA3: dict[str, Any] = {
+  "vocab_size": 262144,
+  "head_size": 256,
+  "context_length": 32768,
+  "rope_theta": 1e6,
+  "norm_eps": 1e-6,
+  "qk_norm": True,
+  "sliding_window": 512,
+  "global_every": 6,
+  "window_rope_theta": 10000.0,
+  "post_norms": True,
+  "norms_add_one": True,
+  "scaled_embeddings": True,
+  "activation": "gelu_tanh",
+}
 _STRETCHED = RopeScaling()
 
 
@@ -71,6 +86,23 @@ MODELS: dict[str, Architecture] = {
   "llama3-8b": _llama3(32, 4096, 32, 14336, rope_scaling=None, context_length=8192),
   "llama3-70b": _llama3(80, 8192, 64, 28672, rope_scaling=None, context_length=8192),
   "llama3.1-405b": _llama3(126, 16384, 128, 53248),
+  "mistral-7b": _shape(
+    *(32, 4096, 32, 8, 14336),
+    vocab_size=32000,
+    context_length=32768,
+    sliding_window=4096,
+    tied_embeddings=False,
+  ),
+  "smollm3-3b": _shape(
+    *(36, 2048, 16, 4, 11008),
+    vocab_size=128256,
+    context_length=65536,
+    rope_theta=5e6,
+    norm_eps=1e-6,
+    no_rope_every=4,
+  ),
+  "gemma-3-270m": _shape(18, 640, 4, 1, 2048, **_GEMMA3),
+  "gemma-3-1b": _shape(26, 1152, 4, 1, 6912, **_GEMMA3),
   # An approximation: GPT-3 has a two-matrix feed-forward of 49152 and learned positions. A gated
   # one of 32768 has as many weights, so parameters, FLOPs and cache are those of 175B.
   "gpt3-175b": _shape(

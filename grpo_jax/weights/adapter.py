@@ -8,8 +8,8 @@ import numpy as np
 
 from grpo_jax.config import Architecture, LoRA
 from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.families import tensor_names
 from grpo_jax.weights.files import file_shape, layer_shapes
-from grpo_jax.weights.huggingface import TENSORS
 
 
 def save_adapter(
@@ -35,10 +35,11 @@ def save_adapter(
   save_file(_tensors(architecture, adapters["layers"], lora), temporary, metadata={"format": "pt"})
   os.replace(temporary, os.path.join(folder, "adapter_model.safetensors"))
   with open(described, "w", encoding="utf-8") as file:
-    json.dump(_describe(lora, base), file, indent=2)
+    json.dump(_describe(architecture, lora, base), file, indent=2)
 
 
-def _describe(lora: LoRA, base: str) -> dict[str, Any]:
+def _describe(a: Architecture, lora: LoRA, base: str) -> dict[str, Any]:
+  names = tensor_names(a)
   return {
     "peft_type": "LORA",
     "task_type": "CAUSAL_LM",
@@ -49,16 +50,16 @@ def _describe(lora: LoRA, base: str) -> dict[str, Any]:
     "bias": "none",
     "fan_in_fan_out": False,
     "inference_mode": True,
-    "target_modules": [TENSORS[name].split(".")[-2] for name in lora.targets],
+    "target_modules": [names[name].split(".")[-2] for name in lora.targets],
   }
 
 
 def _tensors(a: Architecture, adapters: dict[str, Any], lora: LoRA) -> dict[str, np.ndarray]:
   """Each as [outputs, inputs] of its own product: A is [r, I], B [O, r]."""
-  tensors, shapes = {}, layer_shapes(a)
+  tensors, shapes, names = {}, layer_shapes(a), tensor_names(a)
   for name in lora.targets:
     inputs = file_shape(shapes[name], name)[1]
-    place = "base_model.model." + TENSORS[name].removesuffix(".weight")
+    place = "base_model.model." + names[name].removesuffix(".weight")
     sides = {"A": (adapters[f"{name}_a"], inputs), "B": (adapters[f"{name}_b"], lora.rank)}
     for layer in range(a.layers):
       for side, (stacked, rows) in sides.items():

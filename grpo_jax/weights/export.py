@@ -8,15 +8,10 @@ import numpy as np
 
 from grpo_jax.config import Architecture
 from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.families import tensor_names
 from grpo_jax.weights.files import file_shape, layer_shapes
-from grpo_jax.weights.huggingface import TENSORS
+from grpo_jax.weights.hub_config import describe
 from grpo_jax.weights.tokenizer import Tokenizer
-
-_FAMILIES = {
-  "llama": "LlamaForCausalLM",
-  "qwen2": "Qwen2ForCausalLM",
-  "qwen3": "Qwen3ForCausalLM",
-}
 
 
 def save(
@@ -51,56 +46,21 @@ def save(
     _write(os.path.join(folder, name), text)
 
 
-def describe(a: Architecture) -> dict[str, Any]:
-  """The architecture as a config.json."""
-  if a.qkv_bias and a.qk_norm:
-    raise WeightsError("no family that can be exported has both qkv_bias and qk_norm")
-  family = "qwen2" if a.qkv_bias else "qwen3" if a.qk_norm else "llama"
-  rope: dict[str, Any] = {"rope_type": "default", "rope_theta": a.rope_theta}
-  if a.rope_scaling is not None:
-    rope |= {
-      "rope_type": "llama3",
-      "factor": a.rope_scaling.factor,
-      "low_freq_factor": a.rope_scaling.low_freq_factor,
-      "high_freq_factor": a.rope_scaling.high_freq_factor,
-      "original_max_position_embeddings": a.rope_scaling.original_context_length,
-    }
-  return {
-    "architectures": [_FAMILIES[family]],
-    "model_type": family,
-    "vocab_size": a.vocab_size,
-    "hidden_size": a.hidden_size,
-    "num_hidden_layers": a.layers,
-    "num_attention_heads": a.heads,
-    "num_key_value_heads": a.kv_heads,
-    "head_dim": a.head_size,
-    "intermediate_size": a.ffn_size,
-    "max_position_embeddings": a.context_length,
-    # Once for readers that know transformers 4, once for those that know 5.
-    "rope_theta": a.rope_theta,
-    "rope_scaling": rope if a.rope_scaling is not None else None,
-    "rope_parameters": rope,
-    "rms_norm_eps": a.norm_eps,
-    "tie_word_embeddings": a.tied_embeddings,
-    "hidden_act": "silu",
-    "torch_dtype": "float32",
-  }
-
-
 def _tensors(a: Architecture, params: dict[str, Any]) -> dict[str, np.ndarray]:
+  names = tensor_names(a)
   tensors = {
-    TENSORS["embed"]: np.asarray(params["embed"], np.float32),
-    TENSORS["final_norm"]: np.asarray(params["final_norm"], np.float32),
+    names["embed"]: np.asarray(params["embed"], np.float32),
+    names["final_norm"]: np.asarray(params["final_norm"], np.float32),
   }
   if not a.tied_embeddings:
-    tensors[TENSORS["head"]] = np.ascontiguousarray(np.asarray(params["head"], np.float32).T)
+    tensors[names["head"]] = np.ascontiguousarray(np.asarray(params["head"], np.float32).T)
   for name, shape in layer_shapes(a).items():
     stacked = np.asarray(params["layers"][name], np.float32)
     rows = file_shape(shape, name)
     for layer in range(a.layers):
       # As a matrix [inputs, outputs], then turned: the inverse of reading.
       array = stacked[layer].reshape(rows[::-1]).T
-      tensors[TENSORS[name].format(layer)] = np.ascontiguousarray(array)
+      tensors[names[name].format(layer)] = np.ascontiguousarray(array)
   return tensors
 
 

@@ -49,6 +49,8 @@ def layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     shapes |= {"query_bias": (N, H), "key_bias": (K, H), "value_bias": (K, H)}
   if a.qk_norm:
     shapes |= {"query_norm": (H,), "key_norm": (H,)}
+  if a.post_norms:
+    shapes |= {"attention_post_norm": (D,), "ffn_post_norm": (D,)}
   return shapes
 
 
@@ -97,18 +99,21 @@ def assemble(
     if found != shape:
       raise WeightsError(f"{where}: tensor {name} has shape {found}, expected {shape}")
 
+  def read(name: str, layer: int = 0) -> np.ndarray:
+    return adjust(name, tensors.read(names[name].format(layer)))
+
   def stacked(name: str, shape: tuple[int, ...]) -> np.ndarray:
     out = np.empty((a.layers, *shape), np.float32)
     for layer in range(a.layers):
       # [outputs, inputs] -> inputs before outputs, heads apart.
-      out[layer] = adjust(name, tensors.read(names[name].format(layer))).T.reshape(shape)
+      out[layer] = read(name, layer).T.reshape(shape)
     return out
 
   params: dict[str, Any] = {
-    "embed": tensors.read(names["embed"]),
+    "embed": read("embed"),
     "layers": {name: stacked(name, shape) for name, shape in layer_shapes(a).items()},
-    "final_norm": tensors.read(names["final_norm"]),
+    "final_norm": read("final_norm"),
   }
   if not a.tied_embeddings:
-    params["head"] = np.ascontiguousarray(tensors.read(names["head"]).T)
+    params["head"] = np.ascontiguousarray(read("head").T)
   return params

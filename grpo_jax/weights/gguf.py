@@ -1,4 +1,4 @@
-"""GGUF files of the Llama and Qwen families: their shape and their dequantised weights."""
+"""GGUF files of the Llama, Qwen and Gemma 3 families: their shape, their dequantised weights."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from grpo_jax.config import Architecture, ConfigError, check
 from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.families import FAMILIES
 from grpo_jax.weights.files import Pretrained, assemble, expected
 from grpo_jax.weights.gguf_file import Contents, check_places, read_file, tensor
 from grpo_jax.weights.gguf_tokenizer import rebuild
@@ -29,8 +30,13 @@ _TENSORS = {
   "gate": "blk.{}.ffn_gate.weight",
   "up": "blk.{}.ffn_up.weight",
   "down": "blk.{}.ffn_down.weight",
+  "attention_post_norm": "blk.{}.post_attention_norm.weight",
+  "ffn_post_norm": "blk.{}.post_ffw_norm.weight",
 }
-_FAMILIES = ("llama", "qwen2", "qwen3")
+# general.architecture -> model_type of the hub.
+_FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3": "gemma3_text"}
+# What llama.cpp knows of Gemma 3 by itself, and its files need not say.
+_GEMMA3_PATTERN, _GEMMA3_WINDOW_THETA = 6, 10000.0
 _ROPE_FACTORS = "rope_freqs.weight"
 
 
@@ -49,7 +55,7 @@ def load_gguf(path: str) -> Pretrained:
     _refuse_others(contents, architecture)
     check_places(contents)
     tokenizer = rebuild(contents.metadata)
-    params = assemble(architecture, _TENSORS, _GgufTensors(contents), path, _order(contents))
+    params = assemble(architecture, _TENSORS, _GgufTensors(contents), path, _adjust(contents))
   except WeightsError as error:
     raise WeightsError(f"{path}: {str(error).removeprefix(path + ': ')}") from error
   except (ValueError, OSError, ArithmeticError, LookupError, TypeError) as error:
@@ -88,12 +94,15 @@ class _GgufTensors:
     return tensor(self._contents, name)
 
 
-def _order(contents: Contents) -> Any:
-  """Rows of a llama's queries and keys, from llama.cpp's order to ours.
+def _adjust(contents: Contents) -> Any:
+  """What makes llama.cpp's tensors ours: rows of a llama's queries and keys, norms of a Gemma.
 
   Rotary embedding turns pairs: (x0, x1), (x2, x3).. there, (x0, x[H/2]), (x1, x[H/2+1]).. here.
+  Norms that multiply by 1 + weight are kept with the 1 added there.
   """
   metadata = contents.metadata
+  if metadata["general.architecture"] == "gemma3":
+    return lambda name, array: array - 1 if name.endswith("norm") else array
   if metadata["general.architecture"] != "llama":
     return lambda name, array: array
   H = _head_size(metadata, "llama")
@@ -109,7 +118,7 @@ def _order(contents: Contents) -> Any:
 def _architecture(contents: Contents) -> Architecture:
   metadata = contents.metadata
   family = metadata.get("general.architecture")
-  if family not in _FAMILIES:
+  if not isinstance(family, str) or family not in _FAMILIES:
     raise WeightsError(f"architecture {family!r} is not one of {', '.join(_FAMILIES)}")
   scaling = metadata.get(f"{family}.rope.scaling.type", "none")
   if scaling != "none" or _ROPE_FACTORS in contents.entries:
@@ -134,9 +143,23 @@ def _architecture(contents: Contents) -> Architecture:
     # The file has a float32, the model was made with its decimal: 1e-5, not 9.999999747e-06.
     norm_eps=float(str(np.float32(number("attention.layer_norm_rms_epsilon")))),
     tied_embeddings=_TENSORS["head"] not in contents.entries,
-    qkv_bias=family == "qwen2",
-    qk_norm=family == "qwen3",
+    **FAMILIES[_FAMILIES[family]].fixed,
+    **(_gemma3_windows(metadata) if family == "gemma3" else {}),
   )
+
+
+def _gemma3_windows(metadata: dict[str, Any]) -> dict[str, Any]:
+  for name in ("attn_logit_softcapping", "final_logit_softcapping"):
+    if metadata.get(f"gemma3.{name}"):
+      raise WeightsError(f"gemma3.{name} is not supported")
+  window = metadata.get("gemma3.attention.sliding_window")
+  if not window:
+    raise WeightsError("gemma3.attention.sliding_window is missing")
+  return {
+    "sliding_window": window,
+    "global_every": metadata.get("gemma3.attention.sliding_window_pattern", _GEMMA3_PATTERN),
+    "window_rope_theta": float(metadata.get("gemma3.rope.freq_base_swa", _GEMMA3_WINDOW_THETA)),
+  }
 
 
 def _head_size(metadata: dict[str, Any], family: str) -> int:

@@ -1,9 +1,10 @@
-"""A tokenizer.json rebuilt from the metadata of a GGUF file: byte-pair encoding of bytes."""
+"""A tokenizer.json rebuilt from the metadata of a GGUF file: byte-pair encoding, of two kinds."""
 
 import json
 from typing import Any
 
 from grpo_jax.weights.errors import WeightsError
+from grpo_jax.weights.gguf_sentencepiece import sentencepiece_json
 from grpo_jax.weights.tokenizer import HuggingFaceTokenizer, added_token
 
 _CONTROL, _USER_DEFINED = 3, 4  # token types of GGUF: special tokens, and text kept in one piece
@@ -19,17 +20,18 @@ _SPLITS = {
 _PRE_TOKENIZERS = ("smollm", *_SPLITS)
 
 # A chat model may end with the end of its turn, or with the end of the text.
-_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>")
+_ENDS = ("<|im_end|>", "<end_of_turn>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>")
 _SPECIAL = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"}
 
 
 def rebuild(metadata: dict[str, Any]) -> HuggingFaceTokenizer:
   """The tokenizer of a GGUF file, from its `tokenizer.` metadata."""
-  kind, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
-  if kind != "gpt2" or pre not in _PRE_TOKENIZERS:
+  kind, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "")
+  if kind != "llama" and (kind != "gpt2" or pre not in _PRE_TOKENIZERS):
     known = ", ".join(_PRE_TOKENIZERS)
     raise WeightsError(
-      f"its tokenizer is {kind!r} with pre-tokenizer {pre!r}; 'gpt2' with {known} is supported"
+      f"its tokenizer is {kind!r} with pre-tokenizer {pre!r}; 'gpt2' with {known} is supported,"
+      " and 'llama'"
     )
   tokens = metadata.get("tokenizer.ggml.tokens", [])
   types = [int(kind) for kind in metadata.get("tokenizer.ggml.token_type", [])]
@@ -46,14 +48,15 @@ def rebuild(metadata: dict[str, Any]) -> HuggingFaceTokenizer:
   template = metadata.get("tokenizer.chat_template", "")
   if not isinstance(template, str):
     raise WeightsError("tokenizer.chat_template is no text")
-  merges = metadata.get("tokenizer.ggml.merges", [])
-  source = json.dumps(_tokenizer_json(tokens, types, merges, pre), ensure_ascii=False)
+  if kind == "llama":
+    made = sentencepiece_json(metadata, tokens, types, special)
+  else:
+    made = _bytes_json(tokens, types, metadata.get("tokenizer.ggml.merges", []), pre)
+  source = json.dumps(made, ensure_ascii=False)
   return HuggingFaceTokenizer(source, template or None, list(dict.fromkeys(stops)), special)
 
 
-def _tokenizer_json(
-  tokens: list[str], types: list[int], merges: list[str], pre: str
-) -> dict[str, Any]:
+def _bytes_json(tokens: list[str], types: list[int], merges: list[str], pre: str) -> dict[str, Any]:
   by_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
   if pre == "smollm":
     cut: dict[str, Any] = {"type": "Digits", "individual_digits": True}

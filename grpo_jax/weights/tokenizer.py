@@ -81,7 +81,8 @@ class HuggingFaceTokenizer:
 
   Args:
     source: the text of tokenizer.json.
-    template: the chat template; None takes messages as plain text.
+    template: the chat template; None takes messages as plain text, after the token that the
+      tokenizer puts first (of a base model that wants one).
     stop_tokens: tokens that end an answer, the usual one first.
     special: what the template's bos_token, eos_token, unk_token and pad_token are.
   """
@@ -98,6 +99,10 @@ class HuggingFaceTokenizer:
     self._tokenizer.no_truncation()
     self._files = _files(source, template, special)
     self._render = None if template is None else Renderer(template, special)
+    with refusing("tokenizer.json cannot be used"):
+      first = self._tokenizer.encode("", add_special_tokens=True).ids[:1]
+      bos = self._tokenizer.token_to_id(special.get("bos_token", ""))
+    self._first = first if first == [bos] else []
     # By the largest: where ids are left out, there are fewer tokens than rows.
     self.vocab_size = max(self._tokenizer.get_vocab().values(), default=-1) + 1
     ids = [self._tokenizer.token_to_id(token) for token in stop_tokens]
@@ -115,7 +120,7 @@ class HuggingFaceTokenizer:
 
   def encode_chat(self, messages: Messages) -> list[int]:
     if self._render is None:
-      return self.encode("".join(message["content"] for message in messages))
+      return self._first + self.encode("".join(message["content"] for message in messages))
     # The template writes the beginning-of-text token itself: encode adds none.
     return self.encode(self._render(messages))
 
@@ -131,9 +136,14 @@ def fingerprint(tokenizer: Tokenizer) -> str:
   return digest.hexdigest()
 
 
-def added_token(index: int, content: str, *, special: bool) -> dict[str, Any]:
-  """An entry of `added_tokens` in tokenizer.json: text that is cut out before all else."""
-  flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+def added_token(
+  index: int, content: str, *, special: bool, normalized: bool = False
+) -> dict[str, Any]:
+  """An entry of `added_tokens` in tokenizer.json: text that is cut out before all else.
+
+  normalized: it is looked for after the normalizer, not before.
+  """
+  flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": normalized}
   return {"id": index, "content": content, "special": special, **flags}
 
 

@@ -36,3 +36,14 @@ def test_rope_scaling_that_blends_backwards():
   for low, high in [(4.0, 4.0), (8.0, 4.0)]:
     scaling = config.RopeScaling(low_freq_factor=low, high_freq_factor=high)
     refused(architecture(rope_scaling=scaling), "low_freq_factor", "high_freq_factor")
+
+
+@pytest.mark.parametrize("fields", [{"global_every": 2}, {"window_rope_theta": 1e4}])
+def test_what_is_of_windows_without_a_window(fields):
+  (name,) = fields
+  refused(architecture(**fields), name, "sliding_window")
+  config.check(architecture(**fields, sliding_window=4))
+
+
+def test_a_window_that_no_layer_has():
+  refused(architecture(sliding_window=4, global_every=1), "global_every=1", "sliding_window")

@@ -69,6 +69,12 @@ RANGES = {
     "context_length": ([2, 10**6], [1, 0]),
     "rope_theta": _POSITIVE,
     "norm_eps": _POSITIVE,
+    "sliding_window": _COUNT_OR_OFF,
+    "global_every": ([0, 2, 10**6], [-1]),
+    "window_rope_theta": ([0.0, 1e-12, 5.0], [-1e-9]),
+    "no_rope_every": _COUNT_OR_OFF,
+    "score_size": _COUNT_OR_OFF,
+    "activation": (["silu", "gelu_tanh"], ["gelu", "relu", ""]),
   },
   config.RopeScaling: {
     "factor": ([1.0, 8.0], [0.999, 0.0]),
@@ -226,6 +232,8 @@ _BESIDE = {
 }
 _CISPO, _SAPO = {"objective": "cispo", "ratio_cap": 5.0}, {"objective": "sapo"}
 _BESIDE_FIELD = {
+  (config.Architecture, "global_every"): {"sliding_window": 8},
+  (config.Architecture, "window_rope_theta"): {"sliding_window": 8},
   (config.Optimizer, "warmup_steps"): {"decay_steps": 10**7},
   (config.Optimizer, "spike_window"): {"spike_sigma": 6.0},
   (config.LossConfig, "ratio_floor"): _CISPO,

@@ -61,7 +61,7 @@ def test_no_tokens_are_no_error():
 def whole(x: dict) -> jax.Array:
   """All scores at once."""
   T = x["keys"].shape[3]
-  prefix = (x["prefix_keys"], x["prefix_values"], PADDED)
+  prefix = (x["prefix_keys"], x["prefix_values"], PADDED[:, None])
   mask = jnp.tril(jnp.ones((T, T), bool))[None, None]
   return group_attention(x["query"], x["keys"], x["values"], mask, prefix=prefix)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from grpo_jax.model.linear import few_rows, linear, served_linear, swiglu
+from grpo_jax.config.model import ACTIVATIONS
+from grpo_jax.model.linear import few_rows, gated, linear, served_linear
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 # (pattern, shape of x, shape of the weight, axes of the weight that are inputs)
@@ -52,29 +53,42 @@ def test_linear_refuses_what_does_not_fit():
     linear(jnp.ones((3, 4)), jnp.ones((6, 5)))
 
 
-def test_swiglu_by_hand():
+def test_gates_by_hand():
   # silu(1) = 1 / (1 + e^-1) = 0.731058..., silu(0) = 0
   gate, up = jnp.array([1.0, 0.0, -20.0]), jnp.array([2.0, 3.0, 1.0])
-  np.testing.assert_allclose(swiglu(gate, up), [1.4621172, 0.0, -4.1223072e-08], rtol=1e-5)
+  np.testing.assert_allclose(gated(gate, up), [1.4621172, 0.0, -4.1223072e-08], rtol=1e-5)
+  # u = 0.7978846 (1 + 0.044715) = 0.8335629..., (1 + tanh u) / 2 = 0.8411920...
+  found = gated(gate, up, "gelu_tanh")
+  np.testing.assert_allclose(found, [1.6823840, 0.0, 0.0], rtol=1e-6, atol=1e-30)
 
 
-def test_swiglu_has_the_gradient_of_its_formula():
+FORMULAS = {"silu": jax.nn.silu, "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True)}
+
+
+def test_every_activation_is_tested():
+  assert FORMULAS.keys() == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("activation", FORMULAS)
+def test_gates_have_the_gradient_of_their_formula(activation):
   gate, up = jax.random.normal(KEYS[0], (3, 5)), jax.random.normal(KEYS[1], (3, 5))
-  check_grads(swiglu, (gate, up), order=1, modes=["rev"], rtol=1e-2, atol=1e-2)
-
-  def formula(gate, up):
-    return jax.nn.silu(gate) * up
-
+  ours = lambda g, u: gated(g, u, activation)  # noqa: E731
+  check_grads(ours, (gate, up), order=1, modes=["rev"], rtol=1e-2, atol=1e-2)
   weight = jax.random.normal(KEYS[2], (3, 5))
-  found = jax.grad(lambda g, u: jnp.sum(weight * swiglu(g, u)), (0, 1))(gate, up)
-  expected = jax.grad(lambda g, u: jnp.sum(weight * formula(g, u)), (0, 1))(gate, up)
+  found = jax.grad(lambda g, u: jnp.sum(weight * ours(g, u)), (0, 1))(gate, up)
+  formula = lambda g, u: jnp.sum(weight * FORMULAS[activation](g) * u)  # noqa: E731
+  expected = jax.grad(formula, (0, 1))(gate, up)
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("value", [-200.0, 200.0])
-def test_swiglu_far_out_is_finite(value):
-  gradients = jax.grad(lambda g, u: swiglu(g, u), (0, 1))(jnp.float32(value), jnp.float32(1))
-  assert np.isfinite(gradients).all()
+@pytest.mark.parametrize("activation", FORMULAS)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("value", [-300.0, 300.0])
+def test_gates_far_out_are_finite(value, dtype, activation):
+  """In float16 300^2 is infinite, and an infinity times a slope of 0 would be NaN."""
+  gate, up = jnp.asarray(value, dtype), jnp.ones((), dtype)
+  gradients = jax.grad(lambda g, u: gated(g, u, activation).astype(jnp.float32), (0, 1))(gate, up)
+  np.testing.assert_allclose(gradients, [value > 0, max(value, 0)], atol=1e-6)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 16])

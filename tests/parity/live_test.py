@@ -23,6 +23,9 @@ CLASSES = {
   "llama3": "LlamaForCausalLM",
   "qwen2": "Qwen2ForCausalLM",
   "qwen3": "Qwen3ForCausalLM",
+  "mistral": "MistralForCausalLM",
+  "smollm3": "SmolLM3ForCausalLM",
+  "gemma3": "Gemma3ForCausalLM",
 }
 CHAT = [{"role": "system", "content": "Add.\n"}, {"role": "user", "content": ASCII}]
 

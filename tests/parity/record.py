@@ -1,6 +1,6 @@
 """Records what transformers computes, for tests that run without it. Writes to tests/data.
 
-python tests/parity/record.py MODEL.gguf   (needs torch, transformers, accelerate, gguf)
+python tests/parity/record.py SMOLLM2.gguf GEMMA3.gguf   (needs what make test-parity installs)
 """
 
 import hashlib
@@ -12,25 +12,29 @@ import sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
+import pieces
 import small
 import tokenizers
 import torch
 import transformers
-from texts import CONVERSATIONS, OTHER_DIGITS, PROMPTS, TEXTS
+from texts import CONVERSATIONS, LONG, OTHER_DIGITS, PROMPTS, SPACES, TEXTS
 
 _DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
 _PACKAGES = (
   *("torch", "transformers", "accelerate", "tokenizers", "safetensors", "gguf", "jinja2", "numpy"),
+  "sentencepiece",
 )
 _POSITIONS, _ENTRIES, _TOP = 4, 256, 16
 
 
-def main(path: str) -> None:
+def main(smollm2: str, gemma3: str) -> None:
   record_small()
-  record_real(path)
+  record_smollm2(smollm2)
+  record_gemma3(gemma3)
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-  with open(path, "rb") as file:
-    versions[os.path.basename(path)] = "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()
+  for path in (smollm2, gemma3):
+    with open(path, "rb") as file:
+      versions[os.path.basename(path)] = "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()
   _write("versions.json", versions)
 
 
@@ -43,24 +47,44 @@ def record_small() -> None:
     np.savez(os.path.join(folder, "recorded.npz"), ids=ids, logits=_logits(model, ids.tolist()))
 
 
-def record_real(path: str) -> None:
+def record_smollm2(path: str) -> None:
   """SmolLM2 as transformers itself reads the GGUF file: token ids, and a part of its logits."""
   folder, name = os.path.split(path)
   tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name)
-  model = transformers.AutoModelForCausalLM.from_pretrained(
-    folder, gguf_file=name, dtype=torch.float32
-  )
   chats = _record_tokens(tokenizer)
-  entries = np.random.default_rng(small.SEED).choice(len(tokenizer), _ENTRIES, replace=False)
+  rows = [*(_ids(tokenizer, text) for text in PROMPTS), chats[0]["ids"]]
+  _record_logits("smollm2", path, rows, len(tokenizer))
+
+
+def record_gemma3(path: str) -> None:
+  """Gemma 3 270M: ids by SentencePiece from the file's pieces, logits by transformers.
+
+  The last row is longer than the window of 512 tokens.
+  """
+  tokenizer = pieces.processor(path)
+  texts = [{"text": text, "ids": tokenizer.encode(text)} for text in [*TEXTS, *SPACES]]
+  _write(os.path.join("gemma-3-270m", "tokens.json"), {"texts": texts})
+  rows = [[tokenizer.bos_id(), *tokenizer.encode(text)] for text in [*PROMPTS, LONG]]
+  _record_logits("gemma-3-270m", path, rows, tokenizer.vocab_size())
+
+
+def _record_logits(name: str, path: str, rows: list[list[int]], vocab_size: int) -> None:
+  """After the last tokens of each row: some entries at random, and the largest."""
+  folder, file = os.path.split(path)
+  model = transformers.AutoModelForCausalLM.from_pretrained(
+    folder, gguf_file=file, dtype=torch.float32, attn_implementation="eager"
+  )
+  entries = np.random.default_rng(small.SEED).choice(vocab_size, _ENTRIES, replace=False)
   arrays = {"entries": np.sort(entries)}
-  for number, ids in enumerate([*(_ids(tokenizer, text) for text in PROMPTS), chats[0]["ids"]]):
+  for number, ids in enumerate(rows):
     logits = _logits(model.eval(), ids)[-_POSITIONS:]
     top = np.argsort(-logits, axis=-1, kind="stable")[:, :_TOP]
     arrays[f"ids_{number}"] = np.asarray(ids)
     arrays[f"entries_{number}"] = logits[:, arrays["entries"]]
     arrays[f"top_ids_{number}"] = top
     arrays[f"top_{number}"] = np.take_along_axis(logits, top, axis=-1)
-  np.savez_compressed(os.path.join(_DATA, "smollm2", "recorded.npz"), **arrays)
+  os.makedirs(os.path.join(_DATA, name), exist_ok=True)
+  np.savez_compressed(os.path.join(_DATA, name, "recorded.npz"), **arrays)
 
 
 def _record_tokens(tokenizer: transformers.PreTrainedTokenizerFast) -> list[dict]:
@@ -104,4 +128,4 @@ def _write(name: str, value: dict) -> None:
 
 
 if __name__ == "__main__":
-  main(sys.argv[1])
+  main(*sys.argv[1:])

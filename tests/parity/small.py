@@ -29,11 +29,26 @@ _LLAMA3 = {
   "high_freq_factor": 4.0,
   "original_max_position_embeddings": 32,
 }
+# Windows much shorter than the sequence that is recorded; a layer with one, and one without.
+_GEMMA3 = {
+  "sliding_window": 5,
+  "layer_types": ["sliding_attention", "full_attention"],
+  "rope_parameters": {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10.0},
+    "full_attention": {"rope_type": "default", "rope_theta": 1000.0},
+  },
+  "query_pre_attn_scalar": 20,
+}
 
 
 def make_all(vocab_size: int) -> dict[str, transformers.PreTrainedModel]:
   """The models by name, each with weights of its own seed."""
-  shape = _SHAPE | {"vocab_size": vocab_size, "eos_token_id": 2, "bos_token_id": None}
+  shape = _SHAPE | {
+    "vocab_size": vocab_size,
+    "eos_token_id": 2,
+    "bos_token_id": None,
+    "pad_token_id": None,
+  }
   models = {
     "llama": transformers.LlamaForCausalLM(
       transformers.LlamaConfig(**shape, rope_parameters=_LLAMA3, tie_word_embeddings=False)
@@ -43,6 +58,20 @@ def make_all(vocab_size: int) -> dict[str, transformers.PreTrainedModel]:
     ),
     "qwen3": transformers.Qwen3ForCausalLM(
       transformers.Qwen3Config(**shape, head_dim=12, tie_word_embeddings=False)
+    ),
+    "mistral": transformers.MistralForCausalLM(
+      transformers.MistralConfig(
+        **shape,
+        head_dim=12,
+        sliding_window=5,
+        tie_word_embeddings=False,
+      )
+    ),
+    "smollm3": transformers.SmolLM3ForCausalLM(
+      transformers.SmolLM3Config(**shape, no_rope_layer_interval=2, tie_word_embeddings=True)
+    ),
+    "gemma3": transformers.Gemma3ForCausalLM(
+      transformers.Gemma3TextConfig(**shape, head_dim=12, tie_word_embeddings=True, **_GEMMA3)
     ),
   }
   for number, model in enumerate(models.values()):
@@ -74,7 +103,8 @@ def save(model: transformers.PreTrainedModel, folder: str, **options) -> None:
 
 def _randomise(model: transformers.PreTrainedModel, generator: torch.Generator) -> None:
   """Normal noise in every weight, so large that attention is far from uniform; norms about 1."""
+  about = 0 if model.config.model_type == "gemma3_text" else 1  # Gemma adds 1 itself
   with torch.no_grad():
     for name, weight in model.named_parameters():
       noise = torch.randn(weight.shape, generator=generator)
-      weight.copy_(1 + 0.3 * noise if "norm" in name else 0.3 * noise)
+      weight.copy_(about + 0.3 * noise if "norm" in name else 0.3 * noise)

@@ -6,6 +6,8 @@ PROMPTS = [
   "The capital of France is",
   "def add(first, second):\n  return first + second\n\nprint(add(17, 25))  # prints",
 ]
+# More than the 512 tokens of Gemma's window.
+LONG = " ".join(f"Item {number} costs {number * 7 % 90} dollars." for number in range(80))
 CONVERSATIONS = [
   [{"role": "user", "content": "What is 17 + 25?"}],
   [
@@ -52,3 +54,13 @@ TEXTS = [
 # space before it. The reader of GGUF in transformers leaves that step out, so that there these
 # differ; the step is put back to record them.
 OTHER_DIGITS = "٣٤ ½ ²x 12"
+# Runs of spaces and of new lines are pieces of Gemma's own, up to 31 of each.
+SPACES = [
+  "x" + " " * 2 + "y" + " " * 7 + "z",
+  " " * 40,
+  "\n" * 40 + "a",
+  "a\n b\n\n  c\n\n\n   d",
+  "\u2581 \u2581\u2581 x",
+  "<table><tr><td>1</td></tr></table> <h1>",
+  "[multimodal] <start_of_image>",
+]

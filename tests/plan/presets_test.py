@@ -30,6 +30,10 @@ PUBLISHED = {
   "llama3-8b": 8_030_261_248,
   "llama3-70b": 70_553_706_496,
   "llama3.1-405b": 405_853_388_800,
+  "mistral-7b": 7_241_732_096,
+  "smollm3-3b": 3_075_098_624,
+  "gemma-3-270m": 268_098_176,
+  "gemma-3-1b": 999_885_952,
 }
 
 
@@ -49,7 +53,8 @@ def test_every_model_is_checked():
 
 
 @pytest.mark.parametrize(
-  "fields", [{}, {"tied_embeddings": False}, {"qkv_bias": True}, {"qk_norm": True}]
+  "fields",
+  [{}, {"tied_embeddings": False}, {"qkv_bias": True}, {"qk_norm": True}, {"post_norms": True}],
 )
 def test_the_formula_counts_what_the_network_has(fields):
   a = dataclasses.replace(SMALL, **fields)

@@ -141,7 +141,8 @@ def test_its_tokenizer(tmp_path):
     ({"tensors": {"blk.1.ffn_up.weight": None}}, "blk.1.ffn_up.weight is missing"),
     ({"tensors": {"blk.1.ffn_up.weight": (D, F)}}, "blk.1.ffn_up.weight has shape (8, 10)"),
     ({"tensors": {"rope_freqs.weight": (3,)}}, "Hugging Face folders only"),
-    ({"family": "gemma3"}, "'gemma3' is not one of llama, qwen2, qwen3"),
+    ({"family": "gemma3"}, "gemma3.attention.sliding_window is missing"),
+    ({"family": "gemma2"}, "'gemma2' is not one of llama, qwen2, qwen3, gemma3"),
     ({"pre": "tekken"}, "'tekken'; 'gpt2' with smollm, qwen2, llama-bpe"),
   ],
 )

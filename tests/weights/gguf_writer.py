@@ -6,8 +6,9 @@ import os
 import gguf
 import numpy as np
 
+from grpo_jax.weights.families import tensor_names
 from grpo_jax.weights.gguf import _TENSORS
-from grpo_jax.weights.huggingface import TENSORS
+from grpo_jax.weights.hub_config import read_architecture
 from tests.weights.helpers import DATA
 
 CONTROL, NORMAL = 3, 1
@@ -28,12 +29,14 @@ def arrays(name: str) -> dict[str, np.ndarray]:
     if file.endswith(".safetensors"):
       found |= load_file(os.path.join(folder, file))
   named = {}
-  for ours, theirs in TENSORS.items():
+  for ours, theirs in tensor_names(read_architecture(sizes(name), name)).items():
     for layer in range(2 if "{}" in theirs else 1):
       if (array := found.get(theirs.format(layer))) is None:
         continue
       if name == "llama" and ours in ("query", "key"):
         array = interleaved(array, sizes(name)["head_dim"])
+      if name == "gemma3" and ours.endswith("norm"):
+        array = array + 1
       named[_TENSORS[ours].format(layer)] = array
   return named
 
@@ -75,7 +78,7 @@ def metadata(name: str) -> dict:
   with open(os.path.join(folder, "chat_template.jinja"), encoding="utf-8") as file:
     template = file.read()
   tokens = sorted(vocabulary, key=vocabulary.__getitem__)
-  return {
+  return (_gemma3(shape) if name == "gemma3" else {}) | {
     f"{name}.block_count": shape["num_hidden_layers"],
     f"{name}.embedding_length": shape["hidden_size"],
     f"{name}.feed_forward_length": shape["intermediate_size"],
@@ -90,4 +93,14 @@ def metadata(name: str) -> dict:
     "tokenizer.ggml.token_type": [CONTROL if t.startswith("<|") else NORMAL for t in tokens],
     "tokenizer.ggml.eos_token_id": vocabulary["<|im_end|>"],
     "tokenizer.chat_template": template,
+  }
+
+
+def _gemma3(shape: dict) -> dict:
+  rope = shape["rope_parameters"]
+  return {
+    "gemma3.attention.sliding_window": shape["sliding_window"],
+    "gemma3.attention.sliding_window_pattern": 2,
+    "gemma3.rope.freq_base": rope["full_attention"]["rope_theta"],
+    "gemma3.rope.freq_base_swa": rope["sliding_attention"]["rope_theta"],
   }

@@ -10,7 +10,8 @@ from grpo_jax import weights
 from grpo_jax.config import ConfigError
 
 DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
-FAMILIES = ("llama", "qwen2", "qwen3")
+FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "smollm3", "gemma3")
+GGUF_FAMILIES = ("llama", "qwen2", "qwen3", "gemma3")
 
 
 def copy_of(name: str, folder) -> str:

@@ -158,7 +158,7 @@ def test_the_layout_of_the_hubs_cache_is_followed(tmp_path):
 def test_an_unknown_family(llama, family):
   edit_json(llama, "config.json", model_type=family)
   line = refused(llama)
-  assert "llama, qwen2, qwen3" in line
+  assert "llama, mistral, qwen2, qwen3, smollm3, gemma3_text" in line
   assert "config.json" in line
 
 

@@ -13,7 +13,8 @@ from grpo_jax import model, weights
 from tests import toys
 from tests.weights.helpers import DATA, FAMILIES
 
-CLOSE = 1e-4  # of the largest |logit|
+# Of the largest |logit|: of the real models, and of small ones.
+CLOSE, CLOSE_FLOAT = 1e-4, 1e-5
 
 
 def error_of(ours, theirs) -> float:
@@ -56,13 +57,18 @@ def tokens() -> dict:
 @pytest.mark.parametrize("answered", [23, 8])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits_of_each_family(name, answered):
-  """llama: scaled rotary, own head. qwen2: biases, tied. qwen3: normed heads, two files."""
+  """llama: scaled rotary, own head. qwen2: biases, tied. qwen3: normed heads, two files.
+
+  mistral: windows of 5 tokens. smollm3: a layer without rotary embedding. gemma3: all that it has.
+  """
   loaded = weights.load(os.path.join(DATA, name))
   ids, expected = recorded(name)["ids"].tolist(), recorded(name)["logits"]
   # A second row is longer, so that the first is padded.
   ours = all_logits(loaded, [ids, [7, 8, 9, *ids]], answered)
-  assert error_of(ours[0], expected[-answered - 1 :]) < CLOSE
-  assert error_of(ours[1], expected[-answered - 1 :]) > CLOSE
+  assert error_of(ours[0], expected[-answered - 1 :]) < CLOSE_FLOAT
+  # Two windows of 5 tokens do not reach as far back as the three more.
+  blind = name == "mistral" and answered == 8
+  assert (error_of(ours[1], expected[-answered - 1 :]) < CLOSE_FLOAT) == blind
 
 
 def test_logits_of_smollm2(smollm2):
