@@ -4,6 +4,7 @@ from grpo_jax.config.algorithm import AlgorithmConfig, Grouping, Selection, Shap
 from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment
 from grpo_jax.config.fields import Config, ConfigError, check, freeze, is_known, is_on
+from grpo_jax.config.games import Calculator, Guess
 from grpo_jax.config.lora import LoRA
 from grpo_jax.config.loss import LossConfig
 from grpo_jax.config.model import Architecture, Model, RopeScaling
@@ -29,6 +30,7 @@ __all__ = [
   "AlgorithmConfig",
   "Architecture",
   "Assistant",
+  "Calculator",
   "ChatSFT",
   "Checkpoint",
   "Config",
@@ -36,6 +38,7 @@ __all__ = [
   "Evaluation",
   "Experiment",
   "Grouping",
+  "Guess",
   "LoRA",
   "LossConfig",
   "Model",

@@ -4,6 +4,7 @@ import dataclasses
 
 from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.fields import Config, field
+from grpo_jax.config.games import Calculator, Guess
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -49,4 +50,4 @@ class Questions(Config):
     return [f"{name} must name a JSONL file" for name in missing]
 
 
-Task = Addition | Questions | Assistant
+Task = Addition | Questions | Assistant | Guess | Calculator

@@ -2,11 +2,12 @@
 
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
 from grpo_jax.rewards.compose import compose
-from grpo_jax.rewards.resolve import is_learned, resolve
+from grpo_jax.rewards.resolve import EPISODE, is_learned, is_ruled, resolve
 from grpo_jax.rewards.score import LearnedReward, Scores, score
 from grpo_jax.rewards.verifiers import REWARDS, Reward
 
 __all__ = [
+  "EPISODE",
   "REWARDS",
   "ArrayReward",
   "LearnedReward",
@@ -15,6 +16,7 @@ __all__ = [
   "Solutions",
   "compose",
   "is_learned",
+  "is_ruled",
   "resolve",
   "score",
 ]
