@@ -23,7 +23,7 @@ def penalties(mask: jax.Array, stage: GRPO, *, kl: jax.Array | None = None) -> j
   """
   found = None
   if stage.shaping.overlong_buffer:
-    limit, buffer = stage.rollout.max_tokens, stage.shaping.overlong_buffer
+    limit, buffer = stage.rollout.own_tokens, stage.shaping.overlong_buffer
     found = overlong_penalty(mask.sum(axis=-1), limit=limit, buffer=buffer)
   if kl is not None and stage.loss.kl_place == "reward":
     charge = -stage.loss.kl_coefficient * jnp.sum(kl, axis=-1, where=mask)

@@ -34,10 +34,13 @@ class Prompts:
 class Rollout:
   """G sampled answers to each of P prompts.
 
-  tokens: i32[P,G,T]; what stands after the stop token does not matter.
-  mask: bool[P,G,T], true up to and including the stop token.
+  An episode of several turns is one answer: the model's tokens, and between its turns, masked out,
+  the observations that it has read. Only then does the mask have holes.
+
+  tokens: i32[P,G,T]; what stands after the last stop token does not matter.
+  mask: bool[P,G,T], true on what the model wrote, up to and including the stop token.
   logprobs: f32[P,G,T], of the sampled tokens under the distribution they were drawn from.
-  finished: bool[P,G], false where the length budget cut the answer.
+  finished: bool[P,G], false where the length budget cut the answer, or the last turn.
   """
 
   prompts: Prompts

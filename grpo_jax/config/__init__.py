@@ -5,6 +5,7 @@ from grpo_jax.config.assistant import Assistant
 from grpo_jax.config.experiment import Checkpoint, Evaluation, Experiment
 from grpo_jax.config.fields import Config, ConfigError, check, freeze, is_known, is_on
 from grpo_jax.config.files import Choices, Programs, Questions
+from grpo_jax.config.games import Calculator, Guess
 from grpo_jax.config.lora import LoRA
 from grpo_jax.config.loss import LossConfig
 from grpo_jax.config.made import Countdown, Gym, OwnTask
@@ -33,6 +34,7 @@ __all__ = [
   "AlgorithmConfig",
   "Architecture",
   "Assistant",
+  "Calculator",
   "ChatSFT",
   "Checkpoint",
   "Choices",
@@ -43,6 +45,7 @@ __all__ = [
   "Evaluation",
   "Experiment",
   "Grouping",
+  "Guess",
   "Gym",
   "LoRA",
   "LossConfig",

@@ -45,8 +45,8 @@ class Shaping(Config):
   gdpo: each reward is normalised in its group by itself, and their weighted sum over the batch, so
     that a reward of small range is heard (Liu et al. 2026, GDPO). The grouping is per reward then.
   whiten: at last, advantages are normalised over all tokens of the batch (REINFORCE++).
-  overlong_buffer: tokens before max_tokens over which a penalty grows from 0 to 1, taken off the
-    reward (Yu et al. 2025, DAPO, eq. 13); 0 is off.
+  overlong_buffer: tokens before turns x max_tokens over which a penalty grows from 0 to 1, taken
+    off the reward (Yu et al. 2025, DAPO, eq. 13); 0 is off.
   """
 
   gdpo: bool = False

@@ -12,23 +12,23 @@ from grpo_jax.config.scoring import Scoring
 from grpo_jax.config.stage import Stage
 from grpo_jax.config.stages import GRPO
 from grpo_jax.config.task import Task
+from grpo_jax.config.turns import Turns
 
 
 @dataclasses.dataclass(kw_only=True)
-class Evaluation(Config):
+class Evaluation(Turns):
   """Greedy answers to held-out problems, before, during and after each stage.
 
   every: steps between evaluations; 0 evaluates before and after only.
   reward: the reward whose full score counts as a right answer.
   scores: names of rewards whose means are told beside it, as eval/NAME, over what they can score.
-  max_tokens: the longest answer. batch_size: problems answered at one time.
+  max_tokens, turns, observation_tokens: as of `Turns`. batch_size: problems answered at one time.
   """
 
   problems: int = field(200, least=1)
   every: int = field(0, least=0)
   reward: str = "number"
   scores: tuple[str, ...] = ()
-  max_tokens: int = field(64, least=1)
   batch_size: int = field(100, least=1)
 
 
@@ -60,7 +60,7 @@ class Experiment(Config):
   def contradictions(self) -> list[str]:
     problems = [] if self.stages else ["stages is empty: name at least one"]
     longest = {f"stages.{name}": stage.longest[0] for name, stage in self.stages.items()}
-    longest["evaluation"] = self.evaluation.max_tokens
+    longest["evaluation"] = self.evaluation.total_tokens
     if self.model.architecture is not None:
       context = self.model.architecture.context_length
       problems += [

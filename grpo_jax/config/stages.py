@@ -3,24 +3,24 @@
 import dataclasses
 
 from grpo_jax.config.algorithm import Grouping, Selection, Shaping
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import field
 from grpo_jax.config.loss import LossConfig
 from grpo_jax.config.stage import Stage
 from grpo_jax.config.term import Term, gate_problems
+from grpo_jax.config.turns import Turns
 
 _COLDEST = 0.01
 
 
 @dataclasses.dataclass(kw_only=True)
-class Rollout(Config):
-  """How answers are sampled: prompts a step, G answers each, at most max_tokens long.
+class Rollout(Turns):
+  """How answers are sampled: prompts a step, G answers each, in turns as `Turns` has them.
 
   temperature: 0 is greedy. top_k 0, top_p 1 and min_p 0 are off.
   """
 
   prompts: int = field(8, least=1)
   group_size: int = field(8, least=1)
-  max_tokens: int = field(64, least=1)
   temperature: float = field(1.0, least=0)
   top_k: int = field(0, least=0)
   top_p: float = field(1.0, above=0, most=1)
@@ -31,7 +31,8 @@ class Rollout(Config):
 class SFT(Stage):
   """Supervised fine-tuning on the task's own solutions: batch_size examples an update.
 
-  max_tokens: the longest solution, its stop token included; a longer one is an error.
+  max_tokens: the longest solution, its stop token included; a longer one is an error. Of an
+    environment, a whole episode with its observations.
   """
 
   batch_size: int = field(32, least=1)
@@ -108,7 +109,7 @@ class GRPO(Stage):
 
   @property
   def longest(self) -> tuple[int, str]:
-    return self.rollout.max_tokens, "rollout.max_tokens"
+    return self.rollout.total_tokens, self.rollout.total_name("rollout.")
 
   def contradictions(self) -> list[str]:
     sizes, problems = self.rollout, super().contradictions()
@@ -158,6 +159,7 @@ class GRPO(Stage):
     if self.steps_per_program == 1:
       return []
     alone = {
+      "rollout.turns": self.rollout.turns == 1,
       "minibatches": self.minibatches == 1,
       "epochs": self.epochs == 1,
       "strict": not self.strict,
@@ -193,9 +195,9 @@ class GRPO(Stage):
         f"selection.no_signal={self.selection.no_signal!r} with rollout.group_size=1: one answer"
         " never differs from itself, so every group would be dropped"
       )
-    if self.shaping.overlong_buffer > self.rollout.max_tokens:
+    if self.shaping.overlong_buffer > self.rollout.own_tokens:
       problems.append(
         f"shaping.overlong_buffer={self.shaping.overlong_buffer} is longer than"
-        f" rollout.max_tokens={self.rollout.max_tokens}"
+        f" {self.rollout.own_name('rollout.')}={self.rollout.own_tokens}"
       )
     return problems

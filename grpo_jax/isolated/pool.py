@@ -9,7 +9,7 @@ from typing import Any
 
 from grpo_jax.config import ConfigError, Scoring
 from grpo_jax.isolated.spawn import Spawn
-from grpo_jax.isolated.worker import Answer, begin, call
+from grpo_jax.isolated.worker import begin, call
 
 _POLL_S = 0.2
 _GB = 10**9
@@ -32,8 +32,14 @@ class Workers:
     self._known: set[int] = set()
 
   def map(
-    self, path: str, name: str, calls: Sequence[tuple], pause: Callable[[], None] = lambda: None
-  ) -> list[Answer]:
+    self,
+    path: str,
+    name: str,
+    calls: Sequence[tuple],
+    pause: Callable[[], None] = lambda: None,
+    *,
+    function: Callable[..., tuple[str, Any]] = call,
+  ) -> list[Any]:
     """What became of each call of function `name` of a file.
 
     "scored" with the score, or "error", "invalid", "timeout", "crash" with a text.
@@ -42,17 +48,18 @@ class Workers:
       path, name: of the function.
       calls: the arguments of each.
       pause: called while they are waited for; may raise.
+      function: what a process does with path, name and arguments; `worker.call` by default.
 
     Raises:
       ConfigError: pebble is not installed.
       RuntimeError: no process can be started.
     """
     try:
-      return self._mapped(path, name, calls, pause)
+      return self._mapped(function, path, name, calls, pause)
     except _BROKEN:  # a process was ended between two calls, and pebble ends all then
       self.close()
     try:
-      return self._mapped(path, name, calls, pause)
+      return self._mapped(function, path, name, calls, pause)
     except _BROKEN as error:
       self.close()
       raise RuntimeError(
@@ -61,10 +68,15 @@ class Workers:
       ) from error
 
   def _mapped(
-    self, path: str, name: str, calls: Sequence[tuple], pause: Callable[[], None]
-  ) -> list[Answer]:
+    self,
+    function: Callable[..., tuple[str, Any]],
+    path: str,
+    name: str,
+    calls: Sequence[tuple],
+    pause: Callable[[], None],
+  ) -> list[Any]:
     limit, pool = self._config.timeout_s, self._started()
-    futures = [pool.schedule(call, args=[path, name, *own], timeout=limit) for own in calls]
+    futures = [pool.schedule(function, args=[path, name, *own], timeout=limit) for own in calls]
     answers = [self._answer(future, pause) for future in futures]
     if any(kind in ("timeout", "crash") for kind, _ in answers):
       self._end_orphans()
@@ -78,7 +90,7 @@ class Workers:
       self._end_orphans()
       self._pool = None
 
-  def _answer(self, future: Any, pause: Callable[[], None]) -> Answer:
+  def _answer(self, future: Any, pause: Callable[[], None]) -> Any:
     from pebble import ProcessExpired
 
     while not future.done():

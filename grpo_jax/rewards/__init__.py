@@ -3,11 +3,12 @@
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
 from grpo_jax.rewards.compose import compose
 from grpo_jax.rewards.isolated import Isolated
-from grpo_jax.rewards.resolve import TASK, is_learned, resolve
+from grpo_jax.rewards.resolve import EPISODE, TASK, is_learned, is_ruled, resolve
 from grpo_jax.rewards.score import LearnedReward, Scores, score
 from grpo_jax.rewards.verifiers import REWARDS, Reward
 
 __all__ = [
+  "EPISODE",
   "REWARDS",
   "TASK",
   "ArrayReward",
@@ -18,6 +19,7 @@ __all__ = [
   "Solutions",
   "compose",
   "is_learned",
+  "is_ruled",
   "resolve",
   "score",
 ]

@@ -37,9 +37,18 @@ _KNOWN: dict[str, Reward | ArrayReward] = {
 }
 
 
+# What an environment gives to an episode, where the task is one.
+EPISODE = "episode"
+
+
 def is_learned(name: str) -> bool:
   """Whether the name is of a reward model: "stage:NAME" of this run, or "model:FOLDER"."""
   return name.startswith(("stage:", "model:"))
+
+
+def is_ruled(name: str) -> bool:
+  """Whether the name is of a function, which `resolve` finds."""
+  return not is_learned(name) and name != EPISODE
 
 
 @functools.cache

@@ -47,6 +47,7 @@ def score(
   step: int = 0,
   arrays: tuple[Rollout, Solutions | None] | None = None,
   models: Mapping[str, LearnedReward] | None = None,
+  given: Mapping[str, np.ndarray] | None = None,
   workers: Workers | None = None,
   max_failed: float = 1.0,
   pause: Callable[[], None] = lambda: None,
@@ -63,6 +64,7 @@ def score(
     step: of the stage, which weights may depend on.
     arrays: the same as arrays, for rewards in JAX and learned ones; needed where there is one.
     models: learned rewards by name.
+    given: scores f32[P,G] that are known already, by name.
     workers: processes that call rewards of files; None calls them here.
     max_failed: share of the answers at which each reward may fail, in [0, 1].
     pause: called between answers; what it raises ends the scoring.
@@ -78,6 +80,9 @@ def score(
     raise ValueError(f"reward {TASK!r} needs the reward of each of {len(prompts)} prompts in `own`")
   parts, failures = {}, dict.fromkeys(KINDS, 0)
   for name in rewards:
+    if given and name in given:
+      parts[name] = _finite(name, given[name])
+      continue
     if models and name in models:
       assert arrays is not None, name
       parts[name] = _finite(name, models[name](arrays[0]))

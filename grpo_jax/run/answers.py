@@ -8,6 +8,7 @@ import numpy as np
 
 from grpo_jax.grouping import has_signal
 from grpo_jax.rewards import Scores
+from grpo_jax.run.episodes import Episodes
 from grpo_jax.tasks import Example
 from grpo_jax.types import Rollout
 
@@ -16,7 +17,8 @@ from grpo_jax.types import Rollout
 class Answers:
   """Groups of answers to P prompts, scored.
 
-  rollout: NumPy arrays. seconds: f64[2], what sampling and scoring took.
+  rollout: NumPy arrays. texts: as samples.jsonl shows them. seconds: f64[2], what sampling and
+  scoring took. episodes: what became of them in the task's environment, where it is one.
   """
 
   examples: list[Example]
@@ -24,6 +26,7 @@ class Answers:
   texts: list[list[str]]
   scores: Scores
   seconds: np.ndarray
+  episodes: Episodes | None = None
 
   def rows(self, rows: np.ndarray) -> "Answers":
     """These prompts only."""
@@ -37,6 +40,7 @@ class Answers:
         scores, total=scores.total[rows], parts=parts, counted=scores.counted[:, rows]
       ),
       self.seconds,
+      jax.tree.map(lambda leaf: leaf[rows], self.episodes),
     )
 
   def signal(self, *, gdpo: bool = False) -> np.ndarray:
@@ -68,6 +72,7 @@ def joined(left: Answers, right: Answers) -> Answers:
       {kind: n + right.scores.failures[kind] for kind, n in left.scores.failures.items()},
     ),
     left.seconds + right.seconds,
+    jax.tree.map(lambda a, b: np.concatenate([a, b]), left.episodes, right.episodes),
   )
 
 

@@ -1,13 +1,14 @@
 """What can be refused of a whole experiment as soon as its model and devices are known."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from grpo_jax import tasks
 from grpo_jax.config import GRPO, ConfigError, Experiment, Mixture, Pretrain, RewardModel, Stage
 from grpo_jax.config.fields import unknown_field
+from grpo_jax.config.turns import Turns
 from grpo_jax.parallel import AnyDevices, check_divisible, make_sampling_devices
-from grpo_jax.rewards import REWARDS, ArrayReward, is_learned, resolve
+from grpo_jax.rewards import EPISODE, REWARDS, TASK, ArrayReward, is_learned, is_ruled, resolve
 from grpo_jax.run.corpus import no_documents
 from grpo_jax.run.evaluate import EVALUATED
 from grpo_jax.run.judge import JUDGED
@@ -22,7 +23,8 @@ def check_context(experiment: Experiment, context: int) -> None:
   Raises:
     ConfigError: names the field.
   """
-  lengths = {"evaluation.max_tokens": experiment.evaluation.max_tokens}
+  held_out = experiment.evaluation
+  lengths = {held_out.total_name("evaluation."): held_out.total_tokens}
   for name, stage in experiment.stages.items():
     tokens, field = stage.longest
     lengths[f"stages.{name}.{field}"] = tokens
@@ -76,9 +78,21 @@ def check_stages(experiment: Experiment) -> None:
   Raises:
     ConfigError: names the stage and its field, before any stage has trained for nothing.
   """
+  evaluation = experiment.evaluation
+  check_turns(
+    *("config.evaluation", evaluation, tasks.build(experiment.task)),
+    (evaluation.reward, *evaluation.scores),
+  )
   for name, stage in experiment.stages.items():
     path = f"config.stages.{name}"
     task = tasks.build(stage.task or experiment.task)
+    if isinstance(stage, GRPO):
+      check_turns(f"{path}.rollout", stage.rollout, task, stage.rewards)
+      if task.reset is not None and stage.steps_per_program > 1:
+        raise ConfigError(
+          f"{path}.steps_per_program={stage.steps_per_program}: the task is an environment, which"
+          " is asked between the turns"
+        )
     if isinstance(stage, RewardModel):
       held_out_pairs(stage, task, path)
     if isinstance(stage, GRPO) and task.ladders:
@@ -89,6 +103,30 @@ def check_stages(experiment: Experiment) -> None:
     if (stage.stop.held or stage.stop.patience) and stage.stop.figure not in figures:
       raise ConfigError(
         unknown_field(f"{path}.stop.figure", stage.stop.figure, figures).replace("field", "figure")
+      )
+
+
+def check_turns(path: str, sizes: Turns, task: tasks.Task, rewards: Iterable[str]) -> None:
+  """Refuses turns and rewards that do not fit the task.
+
+  Raises:
+    ConfigError: names the field or the reward.
+  """
+  if task.reset is None:
+    if sizes.turns > 1:
+      raise ConfigError(f"{path}.turns={sizes.turns}: the task is no environment: 1 turn is all")
+    if EPISODE in rewards:
+      raise ConfigError(
+        f"{path}: the reward {EPISODE!r} is what an environment gives, and the task is none"
+      )
+    return
+  if TASK in rewards:
+    raise ConfigError(f"{path}: the reward of an environment is {EPISODE!r}, not {TASK!r}")
+  for name in rewards:
+    if is_learned(name) or (is_ruled(name) and isinstance(resolve(name), ArrayReward)):
+      raise ConfigError(
+        f"{path}: {name!r} reads arrays of whole answers, and the task is an environment: use"
+        f" {EPISODE!r}, or a reward that reads texts"
       )
 
 
@@ -125,7 +163,7 @@ def _check_evaluation(experiment: Experiment) -> None:
   """Evaluation has texts, and learned scores, which are no matter of right and wrong."""
   evaluation = experiment.evaluation
   for name in (evaluation.reward, *(n for n in evaluation.scores if not is_learned(n))):
-    if is_learned(name) or isinstance(resolve(name), ArrayReward):
+    if is_learned(name) or (is_ruled(name) and isinstance(resolve(name), ArrayReward)):
       raise ConfigError(
         f"config.evaluation: {name!r} reads arrays, and evaluation has texts: use one of"
         f" {', '.join(REWARDS)}, or 'file.py:function' (scores may name learned rewards)"
@@ -149,7 +187,7 @@ def _check_stage_rewards(path: str, stage: GRPO, trained: list[str]) -> None:
       raise ConfigError(
         f"{path}.rewards: {name!r} must be a RewardModel stage before this one; there are: {known}"
       )
-    in_jax = is_learned(name) or isinstance(resolve(name), ArrayReward)
+    in_jax = not is_ruled(name) or isinstance(resolve(name), ArrayReward)
     if stage.steps_per_program > 1 and not in_jax:
       raise ConfigError(
         f"{path}.rewards: {name!r} is not in JAX, as 'solution' is, and"

@@ -12,6 +12,7 @@ import numpy as np
 
 from grpo_jax.rewards import Scores
 from grpo_jax.run.answers import Answers
+from grpo_jax.run.episodes import Episodes
 
 
 def answer_figures(answers: Answers) -> dict[str, float]:
@@ -40,7 +41,19 @@ def answer_figures(answers: Answers) -> dict[str, float]:
     f"reward/failed/{kind}": n / mask.shape[0] / mask.shape[1]
     for kind, n in scores.failures.items()
   }
-  return figures | failed | reward_figures(scores)
+  return figures | failed | reward_figures(scores) | episode_figures(answers.episodes)
+
+
+def episode_figures(episodes: Episodes | None) -> dict[str, float]:
+  """episode/turns: the mean number that the model took. episode/cut: share of observations cut."""
+  if episodes is None:
+    return {}
+  # Between any two turns of the model stands one observation.
+  heard = max(int((episodes.turns - 1).sum()), 1)
+  return {
+    "episode/turns": float(episodes.turns.mean()),
+    "episode/cut": float(episodes.cut.sum()) / heard,
+  }
 
 
 def reward_figures(scores: Scores) -> dict[str, float]:

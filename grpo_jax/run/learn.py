@@ -107,7 +107,7 @@ def stage_step(setting: Setting, stage: GRPO) -> StepFn:
     make_optimizer(stage.optimizer),
     make_schedule(stage.optimizer, stage.updates),
     temperature=stage.rollout.temperature,
-    length_budget=stage.rollout.max_tokens,
+    length_budget=stage.rollout.own_tokens,
     micro_batches=stage.optimizer.micro_batches,
     axis_name=setting.devices.axis_name,
   )

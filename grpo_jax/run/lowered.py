@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from grpo_jax.config import GRPO, PPO, SFT, Pretrain, RewardModel, Stage
 from grpo_jax.optimizer import make_optimizer
-from grpo_jax.rollout import make_rollout
 from grpo_jax.run import shapes
+from grpo_jax.run.evaluate import greedy_rollout
 from grpo_jax.run.keys import seeded
 from grpo_jax.run.learn import stage_look, stage_step
 from grpo_jax.run.ppo import ppo_step
@@ -20,7 +20,7 @@ from grpo_jax.run.sft import sft_step
 from grpo_jax.run.stage import Setting
 from grpo_jax.run.texts import text_step
 from grpo_jax.run.trained import make_init
-from grpo_jax.types import Params
+from grpo_jax.types import Params, Prompts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Program:
 def stage_programs(setting: Setting, stage: Stage, S: int) -> dict[str, Callable[[], Program]]:
   """Makers of "update", "evaluation" (greedy), and where it samples "rollout" and "look".
 
+  Of an episode the evaluation's turn is the last, and "turn" is a rollout's last, of all episodes.
+
   Args:
     setting: needs a network, devices and the stage's place, but no task and no weights.
     stage: of any kind.
@@ -51,12 +53,16 @@ def stage_programs(setting: Setting, stage: Stage, S: int) -> dict[str, Callable
     "update": lambda: _update(setting, stage, params, S),
   }
   if isinstance(stage, GRPO):
-    P = stage.rollout.prompts
-    asked = (shapes.prompts(P, S), shapes.shape((P, 2), jnp.uint32))
-    found["rollout"] = lambda: Program(seeded(stage_rollout(setting, stage)), params, asked)
+    sizes = stage.rollout
+    P, rows = sizes.prompts, sizes.prompts * sizes.group_size
+    answers = seeded(stage_rollout(setting, stage))
+    found["rollout"] = lambda: Program(answers, params, _asked(P, S))
+    if sizes.turns > 1:
+      turn = seeded(stage_rollout(setting, stage, 1))
+      found["turn"] = lambda: Program(turn, params, _asked(rows, sizes.last_prompt(S)))
     if stage.needs_look:
-      answers = (shapes.rollout(stage, P, S),)
-      found["look"] = lambda: Program(stage_look(setting, stage), params, answers)
+      looked = (shapes.rollout(stage, P, S),)
+      found["look"] = lambda: Program(stage_look(setting, stage), params, looked)
   return found
 
 
@@ -64,14 +70,13 @@ def _evaluation(setting: Setting, params: Params, S: int) -> Program:
   held_out = setting.experiment.evaluation
   P = min(held_out.batch_size, held_out.problems)
   P = -(-P // setting.devices.count) * setting.devices.count
-  greedy = make_rollout(
-    setting.network,
-    group_size=1,
-    max_tokens=held_out.max_tokens,
-    stop_ids=setting.tokenizer.stop_ids,
-    temperature=0.0,
-  )
-  return Program(seeded(greedy), params, (shapes.prompts(P, S), shapes.shape((P, 2), jnp.uint32)))
+  greedy = seeded(greedy_rollout(setting))
+  return Program(greedy, params, _asked(P, held_out.last_prompt(S)))
+
+
+def _asked(P: int, S: int) -> tuple[Prompts, jax.Array]:
+  """What a rollout is given of its prompts."""
+  return shapes.prompts(P, S), shapes.shape((P, 2), jnp.uint32)
 
 
 def _update(setting: Setting, stage: Stage, params: Params, S: int) -> Program:

@@ -1,7 +1,7 @@
 """Which rewards an experiment calls: a task may name its own, and a curriculum goes by one."""
 
 from grpo_jax.config import GRPO, ConfigError, Experiment, Task
-from grpo_jax.rewards import REWARDS, TASK, ArrayReward, Isolated, is_learned, resolve
+from grpo_jax.rewards import REWARDS, TASK, ArrayReward, Isolated, is_learned, is_ruled, resolve
 
 
 def check_own_rewards(experiment: Experiment) -> None:
@@ -15,14 +15,14 @@ def check_own_rewards(experiment: Experiment) -> None:
     if stage.task is not None:
       _check_own(stage.task, f"config.stages.{name}.task")
   for name in asked_rewards(experiment):
-    reward = None if is_learned(name) else resolve(name)
+    reward = resolve(name) if is_ruled(name) else None
     if isinstance(reward, Isolated) and not experiment.scoring.workers:
       raise reward.refusal()
 
 
 def reward_files(experiment: Experiment) -> list[str]:
   """The files of rewards that workers call."""
-  names = [name for name in asked_rewards(experiment) if not is_learned(name)]
+  names = filter(is_ruled, asked_rewards(experiment))
   found = [(name.rpartition(":")[0], resolve(name)) for name in names]
   files = [own.path if isinstance(own, Isolated) else path for path, own in found]
   return list(dict.fromkeys(filter(None, files)))

@@ -139,7 +139,7 @@ def _prompt_length(
 ) -> tuple[int, list[str]]:
   """S, and what was assumed."""
   longest = max(stage.longest[0] for stage in experiment.stages.values())
-  room = a.context_length - max(longest, experiment.evaluation.max_tokens)
+  room = a.context_length - max(longest, experiment.evaluation.total_tokens)
   if asked:
     if not 1 <= asked <= max(room, 1):
       raise ConfigError(
@@ -148,7 +148,7 @@ def _prompt_length(
       )
     return asked, []
   if all(isinstance(stage, Pretrain) for stage in experiment.stages.values()):
-    room = a.context_length - experiment.evaluation.max_tokens
+    room = a.context_length - experiment.evaluation.total_tokens
   try:
     examples = tasks.build(experiment.task).sample(experiment.seed, 0, _EXAMPLES)
   except (ConfigError, OSError) as error:

@@ -61,7 +61,7 @@ def ppo_step(setting: Setting, stage: PPO) -> tuple[StepFn, Callable[[Params], T
     value_clip=stage.value_clip,
     critic_warmup=stage.critic_warmup * stage.minibatches * stage.epochs,
     temperature=stage.rollout.temperature,
-    length_budget=stage.rollout.max_tokens,
+    length_budget=stage.rollout.own_tokens,
     micro_batches=stage.optimizer.micro_batches,
     axis_name=setting.devices.axis_name,
   )
@@ -138,7 +138,8 @@ def token_advantages(
   mask = mask & scored[..., None]
   penalty = penalties(mask, stage)
   shaped = jnp.where(scored, rewards, 0) + (0 if penalty is None else penalty)
-  last = jnp.arange(mask.shape[-1]) == mask.sum(axis=-1, keepdims=True) - 1
+  # Not the mask's sum, which is no place where observations stand between the turns.
+  last = mask & (jnp.cumsum(mask, axis=-1) == mask.sum(axis=-1, keepdims=True))
   each = jnp.where(last, shaped[..., None], 0.0)
   if kl is not None:
     each -= stage.loss.kl_coefficient * kl

@@ -24,7 +24,7 @@ def prompts(P: int, S: int) -> Prompts:
 
 def rollout(stage: GRPO, P: int, S: int) -> Rollout:
   """The stage's answers to P prompts."""
-  answers = (P, stage.rollout.group_size, stage.rollout.max_tokens)
+  answers = (P, stage.rollout.group_size, stage.rollout.total_tokens)
   return Rollout(
     prompts(P, S),
     shape(answers, jnp.int32),
@@ -50,7 +50,7 @@ def batch(stage: Stage, S: int) -> Any:
 def policy_batch(stage: GRPO, S: int) -> Batch:
   """What one update of a policy learns from, with the log-probs and values that it needs."""
   P, _ = stage.batch
-  answers = (P, stage.rollout.group_size, stage.rollout.max_tokens)
+  answers = (P, stage.rollout.group_size, stage.rollout.total_tokens)
   each, mask, critic = shape(answers), shape(answers, jnp.bool_), isinstance(stage, PPO)
   return Batch(
     rollout(stage, P, S),

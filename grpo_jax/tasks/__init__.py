@@ -3,9 +3,11 @@
 from grpo_jax.config import (
   Addition,
   Assistant,
+  Calculator,
   Choices,
   Countdown,
   Curriculum,
+  Guess,
   Gym,
   Mixture,
   OwnTask,
@@ -15,9 +17,12 @@ from grpo_jax.config import (
 from grpo_jax.config import Task as TaskConfig
 from grpo_jax.tasks.addition import make_addition
 from grpo_jax.tasks.assistant import make_assistant
+from grpo_jax.tasks.calculator import make_calculator
 from grpo_jax.tasks.choices import make_choices
 from grpo_jax.tasks.countdown import make_countdown
 from grpo_jax.tasks.curriculum import make_curriculum
+from grpo_jax.tasks.environment import Episode, FileEpisode, Turn
+from grpo_jax.tasks.guess import make_guess
 from grpo_jax.tasks.gym import make_gym
 from grpo_jax.tasks.mixture import make_mixture
 from grpo_jax.tasks.own import make_own
@@ -25,7 +30,16 @@ from grpo_jax.tasks.programs import make_programs
 from grpo_jax.tasks.questions import make_questions
 from grpo_jax.tasks.task import Example, Ladder, Pair, Task
 
-__all__ = ["Example", "Ladder", "Pair", "Task", "build"]
+__all__ = [
+  "Episode",
+  "Example",
+  "FileEpisode",
+  "Ladder",
+  "Pair",
+  "Task",
+  "Turn",
+  "build",
+]
 
 _TASKS = {
   Addition: make_addition,
@@ -35,6 +49,8 @@ _TASKS = {
   Gym: make_gym,
   OwnTask: make_own,
   Programs: make_programs,
+  Calculator: make_calculator,
+  Guess: make_guess,
   Questions: make_questions,
 }
 

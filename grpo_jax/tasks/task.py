@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from grpo_jax.tasks.environment import Episode
+
 
 @dataclasses.dataclass(frozen=True)
 class Example:
@@ -15,6 +17,7 @@ class Example:
   task: its task's name in a mixture; empty is none.
   level: of its task's curriculum; None is none.
   reward: its own reward, which the one called "task" stands for; empty is that of `Task.reward`.
+  turns: the same of a whole episode in an environment, in place of the solution.
   """
 
   messages: list[dict[str, str]]
@@ -23,6 +26,7 @@ class Example:
   task: str = ""
   level: int | None = None
   reward: str = ""
+  turns: tuple[str, ...] = ()
 
   @property
   def question(self) -> str:
@@ -69,6 +73,7 @@ class Task:
   ladders: of the curricula in it, by the name in the mixture, "" of a task by itself.
   at: levels by name -> the task with these levels, where there are ladders.
   notes: lines for a person, as of rows that were left out.
+  reset: an example -> its episode, where the task is an environment.
   """
 
   sample: Callable[[int, int, int], list[Example]]
@@ -81,6 +86,7 @@ class Task:
   ladders: Mapping[str, Ladder] = dataclasses.field(default_factory=dict)
   at: Callable[[Mapping[str, int]], "Task"] | None = None
   notes: tuple[str, ...] = ()
+  reset: Callable[[Example], Episode] | None = None
 
 
 def messages(system: str, question: str) -> list[dict[str, str]]:

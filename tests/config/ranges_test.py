@@ -16,6 +16,7 @@ _NOT_NEGATIVE = ([0.0, 1e-12, 5.0], [-1e-9])
 _POSITIVE = ([1e-12, 5.0], [0.0, -1e-9])
 _STAGE = {"steps": _COUNT, "max_nonfinite": _COUNT}
 _ROWS = {**_STAGE, "batch_size": _COUNT, "held_out": _COUNT}
+_TURNS = {"max_tokens": _COUNT, "turns": _COUNT, "observation_tokens": _COUNT_OR_OFF}
 
 _FILES = {
   "held_out_share": ([1e-6, 0.05, 0.999], [0.0, 1.0]),
@@ -109,7 +110,7 @@ RANGES = {
   config.Rollout: {
     "prompts": _COUNT,
     "group_size": _COUNT,
-    "max_tokens": _COUNT,
+    **_TURNS,
     "temperature": _NOT_NEGATIVE,
     "top_k": _COUNT_OR_OFF,
     "top_p": ([1e-6, 0.9, 1.0], [0.0, 1.001, -0.1]),
@@ -173,6 +174,18 @@ RANGES = {
     "noise": ([0.0, 1.0], [-0.1, 1.1]),
     "length_bias": ([0.0, 1.0], [-0.1, 1.1]),
   },
+  config.Guess: {
+    "low": ([0, 14], [-1]),
+    "high": ([2, 10**6], [0, -1]),
+    "discount": ([1e-6, 0.9, 1.0], [0.0, 1.1]),
+    "clumsy": ([0.0, 0.5, 1.0], [-0.1, 1.1]),
+    "shown": _COUNT,
+  },
+  config.Calculator: {
+    "low": ([0, 98], [-1]),
+    "high": ([11, 10**6], [0, -1]),
+    "called": ([0.0, 0.5, 1.0], [-0.1, 1.1]),
+  },
   config.RewardModel: {
     **_STAGE,
     "batch_size": _COUNT,
@@ -199,7 +212,7 @@ RANGES = {
   config.Evaluation: {
     "problems": _COUNT,
     "every": _COUNT_OR_OFF,
-    "max_tokens": _COUNT,
+    **_TURNS,
     "batch_size": _COUNT,
   },
   config.Checkpoint: {"every": _COUNT, "keep": _COUNT},
@@ -281,6 +294,10 @@ _FREE_TEXT |= {
 
 def _made(kind, name, value):
   fields = {**_BESIDE.get(kind, {}), **_BESIDE_FIELD.get((kind, name), {}), name: value}
+  if name == "turns":  # of one turn there is nothing to observe
+    fields["observation_tokens"] = int(value > 1)
+  if name == "observation_tokens":
+    fields["turns"] = 2 if value > 0 else 1
   return experiment(**fields) if kind is config.Experiment else kind(**fields)
 
 
