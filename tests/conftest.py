@@ -19,6 +19,13 @@ import pytest  # noqa: E402
 jax.config.update("jax_disable_most_optimizations", True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forgetful():
+  """Programs of thousands of tests would take gigabytes: each file's are let go at its end."""
+  yield
+  jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def _optimised(request):
   """Where the real model runs, it runs as it does for people."""
