@@ -1,7 +1,8 @@
 """What transformers makes of folders and GGUF files, now: python live.py JOBS.json FOLDER.
 
 JOBS.json lists {"path", "rows", "texts", "chats"}: a model, rows of token ids, texts and
-conversations; and "adapter", a folder that peft puts on the model, where there is one. FOLDER
+conversations; "adapter", a folder that peft puts on the model, and "begun", a text that is tokenized
+with its special tokens, where there is one. FOLDER
 receives NUMBER.npz, the logits of each row, and NUMBER.json, token ids.
 """
 
@@ -43,6 +44,8 @@ def main(jobs: str, folder: str) -> None:
 def _token_ids(tokenizer: transformers.PreTrainedTokenizerBase, job: dict) -> dict:
   return {
     "texts": [tokenizer(text, add_special_tokens=False)["input_ids"] for text in job["texts"]],
+    # As people tokenize a prompt, with the token that comes first.
+    "begun": tokenizer(job["begun"])["input_ids"] if "begun" in job else None,
     "chats": [
       tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
       for chat in job["chats"]

@@ -11,7 +11,7 @@ from grpo_jax import config, weights
 from grpo_jax.model import adapted, frozen_base, merged
 from grpo_jax.weights.tokenizer import CharacterTokenizer
 from tests import toys
-from tests.parity.texts import CONVERSATIONS, OTHER_DIGITS, TEXTS
+from tests.parity.texts import CONVERSATIONS, OTHER_DIGITS, PROMPTS, SPACES, TEXTS
 from tests.weights.helpers import DATA, FAMILIES
 from tests.weights.parity_test import CLOSE, all_logits, error_of
 
@@ -81,6 +81,21 @@ def test_smollm2_and_its_export(tmp_path, smollm2, smollm2_path, transformers):
   check("smollm2, exported", smollm2, export, of_export)
   check("smollm2, GGUF", smollm2, direct, of_file)
   assert set(of_export[1]["stops"]) == set(smollm2.tokenizer.stop_ids)
+
+
+def test_gemma3s_export(tmp_path, gemma3, transformers):
+  """The tokenizer too, whose merges were not in the GGUF, and the token that it puts first."""
+  weights.save(str(tmp_path / "out"), gemma3.architecture, gemma3.params, gemma3.tokenizer)
+  rows = [gemma3.tokenizer.encode_chat([{"role": "user", "content": PROMPTS[0]}])]
+  asked = job(tmp_path / "out", gemma3.tokenizer, rows=rows, texts=[*TEXTS, *SPACES], chats=[])
+  (answer,) = transformers([asked | {"begun": PROMPTS[0]}])
+  os.remove(
+    tmp_path / "out" / "model.safetensors"
+  )  # pytest keeps its folders, and this one is large
+  check("gemma3, exported", gemma3, asked, answer)
+  assert answer[1]["begun"] == rows[0]
+  assert answer[1]["class"] == "Gemma3ForCausalLM"
+  assert answer[1]["stops"] == list(gemma3.tokenizer.stop_ids)
 
 
 def test_exports_of_each_family(tmp_path, transformers):

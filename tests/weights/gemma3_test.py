@@ -35,7 +35,7 @@ def test_logits_are_those_of_transformers(gemma3):
   """Two prompts, and one that is longer than the window of 512 tokens, padded to one length."""
   expected = recorded("gemma-3-270m")
   rows = [expected[f"ids_{number}"].tolist() for number in range(3)]
-  assert len(rows[2]) > 2 * gemma3.architecture.sliding_window
+  assert len(rows[2]) > gemma3.architecture.sliding_window + 200
   for number, ours in enumerate(all_logits(gemma3, rows, 3)):
     assert error_of(ours[:, expected["entries"]], expected[f"entries_{number}"]) < CLOSE
     top = expected[f"top_ids_{number}"]
@@ -57,14 +57,17 @@ def sampled(gemma3, questions, *, group_size, temperature, max_tokens):
 
 def test_it_answers_in_words_that_make_sense(gemma3):
   """Greedily; a base model goes on with a text, once the token that it wants first is there."""
-  asked = {"The capital of France is": "Paris", "Two plus two is equal to": "four"}
-  _, _, found = sampled(gemma3, asked, group_size=1, temperature=0.0, max_tokens=16)
-  for answer, mask, wanted in zip(
-    found.tokens[:, 0], found.mask[:, 0], asked.values(), strict=True
-  ):
+  asked = {
+    "Question: What is the capital of France?\nAnswer:": " Paris",
+    "Question: What is the opposite of hot?\nAnswer:": " cold",
+    "Monday, Tuesday, Wednesday, Thursday,": " Friday, Saturday, Sunday",
+    "2 + 9 = 11\n6 + 1 = 7\n3 + 4 =": " 7\n",
+  }
+  _, _, found = sampled(gemma3, asked, group_size=1, temperature=0.0, max_tokens=8)
+  rows = zip(found.tokens[:, 0], found.mask[:, 0], asked.values(), strict=True)
+  for answer, mask, wanted in rows:
     text = gemma3.tokenizer.decode(np.asarray(answer)[np.asarray(mask)])
-    print(repr(text))
-    assert wanted in text.lower() or wanted in text
+    assert text.startswith(wanted), text
 
 
 def test_sampled_logprobs_are_the_trainers(gemma3):
