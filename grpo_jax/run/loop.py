@@ -13,6 +13,7 @@ from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
 from grpo_jax.run import console, record, stopping
+from grpo_jax.run.between import check_templates
 from grpo_jax.run.checks import (
   check_batches,
   check_chosen,
@@ -103,6 +104,7 @@ def run(
     with processes.together():
       policy = (shared and shared.policy) or load_policy(experiment)
     check_context(experiment, policy.network.architecture.context_length)
+    check_templates(experiment, policy.tokenizer)
     devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
