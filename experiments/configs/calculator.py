@@ -25,15 +25,15 @@ def get_config() -> config.Experiment:
     checkpoint=config.Checkpoint(every=50),
     stages={
       "sft": config.SFT(
-        steps=400,
+        steps=500,
         batch_size=128,
         max_tokens=20,
         optimizer=config.Optimizer(lr=2e-3, min_lr=5e-4, warmup_steps=20),
       ),
       "grpo": config.GRPO(
-        steps=100,
+        steps=150,
         rollout=config.Rollout(prompts=16, group_size=8, **_TURNS),
-        optimizer=config.Optimizer(lr=5e-4, min_lr=5e-5, warmup_steps=10),
+        optimizer=config.Optimizer(lr=1e-3, min_lr=1e-4, warmup_steps=10),
         rewards={"episode": 1.0},
       ),
     },

@@ -29,7 +29,7 @@ def get_config() -> config.Experiment:
         optimizer=config.Optimizer(lr=2e-3, min_lr=5e-4, warmup_steps=20),
       ),
       "grpo": config.GRPO(
-        steps=150,
+        steps=250,
         rollout=config.Rollout(prompts=32, group_size=8, **_TURNS),
         optimizer=config.Optimizer(lr=1e-3, min_lr=1e-4, warmup_steps=10),
         rewards={"episode": 1.0},

@@ -34,8 +34,9 @@ def forward(a: Architecture, work: Work) -> Pass:
 
 
 def prefill(a: Architecture, work: Work) -> float:
-  """Prompts once, for the whole group."""
-  return forward(a, dataclasses.replace(work, G=0, fed=0, headed=0)).total
+  """Prompts once, for the whole group; of episodes each again at each later turn."""
+  turns = [work, *work.later_turns]
+  return sum(forward(a, dataclasses.replace(one, G=0, fed=0, headed=0)).total for one in turns)
 
 
 def decode_step(a: Architecture, work: Work) -> float:

@@ -60,13 +60,20 @@ def stage_memory(
     on_cpu: memory is the whole process's.
   """
   how = dataclasses.replace(how, upcast=on_cpu)
-  programs = {"evaluation": rollout_parts(a, judged, how, split)}
+  programs = {"evaluation": rollout_parts(a, _longest(judged), how, split)}
   if work.decoded:
     programs["rollout"] = rollout_parts(a, work, how, split)
+  if work.later:
+    programs["turn"] = rollout_parts(a, _longest(work), how, split)
   if work.old or work.reference:
     programs["look"] = look_parts(a, work, how, split)
   programs["update"] = update_parts(a, work, how, split)
   return Memory(state_parts(a, work, split, on_cpu=on_cpu), programs)
+
+
+def _longest(work: Work) -> Work:
+  """The last turn of episodes, or the only one."""
+  return [work, *work.later_turns][-1]
 
 
 def state_parts(a: Architecture, work: Work, split: Split, *, on_cpu: bool) -> Parts:

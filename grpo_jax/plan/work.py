@@ -13,6 +13,7 @@ from grpo_jax.config import (
   RewardModel,
   Stage,
 )
+from grpo_jax.config.turns import Turns
 
 # Queries whose scores exist at one time, and spans of them, as in model/attention.py.
 _BLOCK = 128
@@ -27,6 +28,7 @@ class Work:
   P, S: prompts, or rows of texts, and their length. G, T: answers to each (0 of texts) and their
     length; fed: the tokens of an answer that the decoder reads; headed: tokens of a row whose
     logits are computed. decoded: decode steps of a rollout, 0 where nothing is sampled.
+  later: (S, T) of each later turn of an episode, which reads all before it anew, alone.
   updates: optimiser updates of the step. minibatches: parts of P, one an update; micro_batches:
     parts of these, one at a time in memory.
   old, reference: whether log-probs before the update, and those of a reference, are computed.
@@ -45,6 +47,7 @@ class Work:
   fed: int
   headed: int
   decoded: int = 0
+  later: tuple[tuple[int, int], ...] = ()
   updates: int = 1
   minibatches: int = 1
   micro_batches: int = 1
@@ -68,6 +71,14 @@ class Work:
   def pairs(self) -> int:
     """Scores of a row and query head that are computed, the masked ones of a block included."""
     return causal_pairs(self.S) + self.G * (causal_pairs(self.fed) + self.fed * self.S)
+
+  @property
+  def later_turns(self) -> list["Work"]:
+    """The rollouts of later turns: of each episode one answer to a prompt of its own."""
+    return [
+      dataclasses.replace(self, P=self.P * self.G, G=1, S=S, T=T, decoded=T, later=())
+      for S, T in self.later
+    ]
 
   @property
   def parts(self) -> int:
@@ -94,10 +105,11 @@ def stage_work(stage: Stage, prompt_length: int, decoded: int | None = None) -> 
   Args:
     stage: of any kind.
     prompt_length: S, tokens of the longest prompt.
-    decoded: decode steps that a rollout is expected to take; rollout.max_tokens by default.
+    decoded: decode steps that a rollout is expected to take, of all turns; as many as it may be by
+      default.
 
   Raises:
-    ConfigError: decoded is more than rollout.max_tokens.
+    ConfigError: decoded is more than that.
   """
   micro = stage.optimizer.micro_batches
   moments = 4 + _BYTES[stage.optimizer.first_moment]
@@ -118,9 +130,12 @@ def stage_work(stage: Stage, prompt_length: int, decoded: int | None = None) -> 
 
 
 def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
-  sizes, loss, T = stage.rollout, stage.loss, stage.rollout.max_tokens
-  if decoded is not None and not 1 <= decoded <= T:
-    raise ConfigError(f"--answer_tokens={decoded}: rollout.max_tokens={T} is the most, and 1 least")
+  sizes, loss, T = stage.rollout, stage.loss, stage.rollout.total_tokens
+  most = sizes.own_tokens
+  if decoded is not None and not 1 <= decoded <= most:
+    raise ConfigError(
+      f"--answer_tokens={decoded}: {sizes.own_name('rollout.')}={most} is the most, and 1 least"
+    )
   own = stage.lora.rank > 0 and stage.switch.reference == "fresh"
   return Work(
     sizes.prompts,
@@ -129,7 +144,8 @@ def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
     T,
     fed=T - 1,
     headed=sizes.group_size * T,
-    decoded=decoded or T,
+    decoded=decoded or most,
+    later=_later(sizes, S),
     updates=stage.minibatches * stage.epochs,
     minibatches=stage.minibatches,
     micro_batches=stage.optimizer.micro_batches,
@@ -147,5 +163,10 @@ def _sampled(stage: GRPO, S: int, decoded: int | None) -> Work:
 
 def evaluation_work(evaluation: Evaluation, prompt_length: int) -> Work:
   """The greedy answers to one batch of held-out problems."""
-  P, T = min(evaluation.batch_size, evaluation.problems), evaluation.max_tokens
-  return Work(P, prompt_length, 1, T, fed=T - 1, headed=T, decoded=T)
+  P, T = min(evaluation.batch_size, evaluation.problems), evaluation.total_tokens
+  sizes = {"decoded": evaluation.own_tokens, "later": _later(evaluation, prompt_length)}
+  return Work(P, prompt_length, 1, T, fed=T - 1, headed=T, **sizes)  # type: ignore[arg-type]
+
+
+def _later(sizes: Turns, S: int) -> tuple[tuple[int, int], ...]:
+  return tuple((sizes.prompt_tokens(S, n), sizes.max_tokens) for n in range(1, sizes.turns))

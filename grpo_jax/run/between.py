@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Callable
 
-from grpo_jax.config import ConfigError
+from grpo_jax.config import GRPO, ConfigError, Experiment
+from grpo_jax.config.turns import Turns
 from grpo_jax.weights.tokenizer import Tokenizer
 
 # A conversation to look at the template with.
@@ -48,6 +49,25 @@ def make_between(tokenizer: Tokenizer, most: int | None = None) -> Between:
   return between
 
 
+def check_templates(experiment: Experiment, tokenizer: Tokenizer) -> None:
+  """Refuses observations that the chat template has no place for, of every stage.
+
+  Raises:
+    ConfigError: as of `make_between`, with the field.
+  """
+  sizes: dict[str, Turns] = {
+    f"config.stages.{name}.rollout": stage.rollout
+    for name, stage in experiment.stages.items()
+    if isinstance(stage, GRPO)
+  }
+  for path, own in ({"config.evaluation": experiment.evaluation} | sizes).items():
+    if own.turns > 1:
+      try:
+        make_between(tokenizer, own.observation_tokens)
+      except ConfigError as error:
+        raise ConfigError(f"{path}.{error}") from error
+
+
 def _by_template(tokenizer: Tokenizer, observation: str) -> list[int]:
   said = {"role": "assistant", "content": _SAID}
   before = tokenizer.encode_chat([_user(_ASKED)]) + tokenizer.encode(_SAID)
@@ -55,12 +75,12 @@ def _by_template(tokenizer: Tokenizer, observation: str) -> list[int]:
   place = len(before)
   if ids[:place] != before or len(ids) == place:
     raise ConfigError(
-      "the chat template cannot be used for several turns: with a reply the conversation does not"
+      "turns: the chat template has no place for a reply: with a reply the conversation does not"
       " begin with the tokens that it had before it"
     )
   if ids[place] not in tokenizer.stop_ids:
     raise ConfigError(
-      "the chat template cannot be used for several turns: no stop token follows an answer that a"
+      "turns: the chat template has no place for a reply: no stop token follows an answer that a"
       " user replies to"
     )
   return ids[place + 1 :]
@@ -69,7 +89,7 @@ def _by_template(tokenizer: Tokenizer, observation: str) -> list[int]:
 def _check(ids: list[int]) -> None:
   if not ids:
     raise ConfigError(
-      "the chat template cannot be used for several turns: it leaves a user's reply out"
+      "turns: the chat template has no place for a reply: it leaves a user's reply out"
     )
 
 

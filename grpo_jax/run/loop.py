@@ -13,6 +13,7 @@ from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
 from grpo_jax.run import console, memory, record, stopping
+from grpo_jax.run.between import check_templates
 from grpo_jax.run.bound import check_tokenizer
 from grpo_jax.run.checks import (
   check_batches,
@@ -101,6 +102,7 @@ def run(
       policy = (shared and shared.policy) or load_policy(experiment)
     check_tokenizer(workdir, policy.tokenizer)
     check_context(experiment, policy.network.architecture.context_length)
+    check_templates(experiment, policy.tokenizer)
     if shared is None:
       memory.foresee(experiment, policy, say)
     devices = shared.devices if shared else make_devices(experiment.parallel)

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 
+import numpy as np
+
 from grpo_jax.config import Addition, Calculator
 from grpo_jax.rewards.verifiers import number
 from grpo_jax.tasks.addition import make_addition
@@ -23,19 +25,21 @@ def make_calculator(config: Calculator) -> Task:
   pairs = make_addition(
     Addition(low=config.low, high=config.high, question=config.question, system=config.system)
   )
-  every = round(1000 * config.called)
 
-  def problem(example: Example) -> Example:
+  def problem(example: Example, calls: bool = True) -> Example:
     a, b = example.fields["a"], example.fields["b"]
     answer = str(a * b)
-    # Which solutions call is of the numbers, and any share of them is of all sizes.
-    calls = (a * 7919 + b * 104729) % 1000 < every
     turns = (f"={a}*{b}=", answer) if calls else (answer,)
     return Example(example.messages, {"answer": answer, "a": a, "b": b}, turns=turns)
 
+  def sample(seed: int, step: int, count: int) -> list[Example]:
+    calls = np.random.default_rng([seed, step, 1]).random(count) < config.called
+    examples = pairs.sample(seed, step, count)
+    return [problem(e, bool(call)) for e, call in zip(examples, calls, strict=True)]
+
   return Task(
-    sample=lambda seed, step, count: [problem(e) for e in pairs.sample(seed, step, count)],
-    held_out=lambda count: [problem(e) for e in pairs.held_out(count)],
+    sample=sample,
+    held_out=lambda count: [problem(example) for example in pairs.held_out(count)],
     reset=lambda example: _Calls(str(example.fields["answer"])),
   )
 
