@@ -1,9 +1,9 @@
 """What transformers makes of folders and GGUF files, now: python live.py JOBS.json FOLDER.
 
 JOBS.json lists {"path", "rows", "texts", "chats"}: a model, rows of token ids, texts and
-conversations; "adapter", a folder that peft puts on the model, and "begun", a text that is tokenized
-with its special tokens, where there is one. FOLDER
-receives NUMBER.npz, the logits of each row, and NUMBER.json, token ids.
+conversations; where there is one, "adapter", a folder that peft puts on the model, and "begun", a
+text that is tokenized with its special tokens. FOLDER receives NUMBER.npz, the logits of each row,
+and NUMBER.json, token ids.
 """
 
 import json
