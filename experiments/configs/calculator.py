@@ -1,4 +1,10 @@
-r"""A calculator to call, by a small decoder from scratch: SFT, then GRPO on episodes."""
+r"""A calculator to call, by a small decoder from scratch: SFT, then GRPO on episodes.
+
+python -m experiments.train --config=experiments/configs/calculator.py --workdir=runs/calculator
+
+Two CPU cores, some minutes. Held-out products right on 2026-11-25, after SFT and after GRPO: seed 0
+0.83 and 0.87, seed 1 0.19 and 0.81: SFT shows the calculator, GRPO makes the model rely on it.
+"""
 
 from typing import Any
 
@@ -25,15 +31,15 @@ def get_config() -> config.Experiment:
     checkpoint=config.Checkpoint(every=50),
     stages={
       "sft": config.SFT(
-        steps=500,
+        steps=400,
         batch_size=128,
         max_tokens=20,
         optimizer=config.Optimizer(lr=2e-3, min_lr=5e-4, warmup_steps=20),
       ),
       "grpo": config.GRPO(
-        steps=150,
+        steps=100,
         rollout=config.Rollout(prompts=16, group_size=8, **_TURNS),
-        optimizer=config.Optimizer(lr=1e-3, min_lr=1e-4, warmup_steps=10),
+        optimizer=config.Optimizer(lr=5e-4, min_lr=5e-5, warmup_steps=10),
         rewards={"episode": 1.0},
       ),
     },

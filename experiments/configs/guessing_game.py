@@ -1,4 +1,10 @@
-r"""A guessing game of several turns by a small decoder from scratch: SFT, then GRPO on episodes."""
+r"""A guessing game of several turns, by a small decoder from scratch: SFT, then GRPO on episodes.
+
+python -m experiments.train --config=experiments/configs/guessing_game.py --workdir=runs/guess
+
+Two CPU cores, some minutes. Of the ten numbers found within four guesses on 2026-11-25, after SFT
+and after GRPO: seed 0 0.4 and 1.0, seed 1 0.4 and 0.7.
+"""
 
 from typing import Any
 
@@ -29,7 +35,7 @@ def get_config() -> config.Experiment:
         optimizer=config.Optimizer(lr=2e-3, min_lr=5e-4, warmup_steps=20),
       ),
       "grpo": config.GRPO(
-        steps=250,
+        steps=150,
         rollout=config.Rollout(prompts=32, group_size=8, **_TURNS),
         optimizer=config.Optimizer(lr=1e-3, min_lr=1e-4, warmup_steps=10),
         rewards={"episode": 1.0},

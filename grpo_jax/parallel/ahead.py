@@ -84,8 +84,8 @@ def absent_devices(config: Parallel, devices: Sequence[Any]) -> MeshDevices | Ab
   if config.mode == "mesh":
     return MeshDevices(make_mesh(config, devices))
   if config.mode == "pmap":
-    return AbsentDevices(len(devices), "devices", tuple(devices))
-  return AbsentDevices(1, None, tuple(devices[:1]))
+    return AbsentDevices(len(devices), "devices", absent=tuple(devices))
+  return AbsentDevices(1, None, absent=tuple(devices[:1]))
 
 
 def compile_ahead(

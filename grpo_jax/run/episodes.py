@@ -25,7 +25,7 @@ class Episodes(NamedTuple):
 
   rewards: f32[P,G], the sum over the turns; NaN where the environment failed.
   turns: i32[P,G], how many the model took. cut: i32[P,G], observations that lost their end.
-  failed: i32[P,G], 0, or 1 + the kind of failure in `rewards.KINDS`.
+  failed: i32[P,G], 0, or 1 + the place of its kind of failure in `rewards.calls.KINDS`.
   """
 
   rewards: np.ndarray

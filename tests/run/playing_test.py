@@ -88,7 +88,7 @@ def test_a_killed_run_of_episodes_goes_on_bit_for_bit(tmp_path):
 
 
 def test_an_episode_is_told_and_shown(tmp_path):
-  lines = run(experiment({"sft": _sft(steps=20), "grpo": _grpo()}), tmp_path)
+  lines = run(experiment({"sft": _sft(steps=80), "grpo": _grpo()}), tmp_path)
   last = [line for line in lines if "reward/mean" in line][-1]
   assert 1 <= last["episode/turns"] <= 2
   assert {"reward/episode", "reward/random", "episode/cut", "length/mean"} <= last.keys()
@@ -138,7 +138,7 @@ FIELDS = {"turns": {"turns": 3}, "observation_tokens": {"observation_tokens": 5}
 def test_the_fields_of_turns_change_what_is_learned(name, tmp_path):
   """After demonstrations that guess on: an untrained model's turns are cut."""
   for at, turns in enumerate((_TURNS, _TURNS | FIELDS[name])):
-    stages = {"sft": _sft(steps=20, max_tokens=24), "grpo": _grpo(turns=turns)}
+    stages = {"sft": _sft(steps=80), "grpo": _grpo(turns=turns)}
     run(experiment(stages), tmp_path / str(at))
   assert not np.array_equal(params(tmp_path / "0"), params(tmp_path / "1"))
 
