@@ -2,8 +2,8 @@ r"""A calculator to call, by a small decoder from scratch: SFT, then GRPO on epi
 
 python -m experiments.train --config=experiments/configs/calculator.py --workdir=runs/calculator
 
-Two CPU cores, some minutes. Held-out products right on 2026-11-25, after SFT and after GRPO: seed 0
-0.83 and 0.87, seed 1 0.19 and 0.81: SFT shows the calculator, GRPO makes the model rely on it.
+Two CPU cores, about two minutes. Held-out products right on 2026-11-25, after SFT and after GRPO:
+seed 0 0.79 and 0.87, seed 1 0.22 and 0.86: SFT shows the calculator, GRPO makes the model rely on it.
 """
 
 from typing import Any

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from grpo_jax.config import ConfigError
-from grpo_jax.run.between import make_between
+from grpo_jax.config import GRPO, ConfigError, Guess, Rollout
+from grpo_jax.run.between import check_templates, make_between
 from grpo_jax.weights.tokenizer import CharacterTokenizer, HuggingFaceTokenizer
+from tests.config.helpers import experiment
 
 _END, _START = 2, 1  # <|im_end|> and <|im_start|> of SmolLM2
 
@@ -45,6 +46,14 @@ def test_a_long_observation_loses_its_end_and_not_the_template(smollm2):
 def test_a_budget_that_the_template_alone_takes_is_one_line(smollm2):
   with pytest.raises(ConfigError, match="observation_tokens=5: the chat template alone takes"):
     make_between(smollm2.tokenizer, 5)
+
+
+def test_every_stage_is_looked_at_before_the_first(smollm2):
+  turns = {"turns": 2, "observation_tokens": 5}
+  own = experiment(GRPO(rollout=Rollout(**turns)), task=Guess())
+  with pytest.raises(ConfigError, match=r"config\.stages\.grpo\.rollout\.observation_tokens=5"):
+    check_templates(own, smollm2.tokenizer)
+  check_templates(own, CharacterTokenizer())
 
 
 def _templated(template: str) -> HuggingFaceTokenizer:
