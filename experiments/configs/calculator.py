@@ -3,7 +3,8 @@ r"""A calculator to call, by a small decoder from scratch: SFT, then GRPO on epi
 python -m experiments.train --config=experiments/configs/calculator.py --workdir=runs/calculator
 
 Two CPU cores, about two minutes. Held-out products right on 2026-11-25, after SFT and after GRPO:
-seed 0 0.79 and 0.87, seed 1 0.22 and 0.86: SFT shows the calculator, GRPO makes the model rely on it.
+seed 0 0.79 and 0.87, seed 1 0.22 and 0.86: SFT shows the calculator, GRPO makes the model rely on
+it.
 """
 
 from typing import Any

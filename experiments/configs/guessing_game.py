@@ -2,8 +2,8 @@ r"""A guessing game of several turns, by a small decoder from scratch: SFT, then
 
 python -m experiments.train --config=experiments/configs/guessing_game.py --workdir=runs/guess
 
-Two CPU cores, about two minutes. Of the ten numbers found within four guesses on 2026-11-25, after SFT
-and after GRPO: 0.4 and 0.9 with seeds 0 and 1.
+Two CPU cores, about two minutes. Of the ten numbers found within four guesses on 2026-11-25, after
+SFT and after GRPO: 0.4 and 0.9 with seeds 0 and 1.
 """
 
 from typing import Any
