@@ -46,6 +46,18 @@ def unknown_field(owner: str, name: str, known: Iterable[str]) -> str:
   return f"{owner} has no field {name!r}: {hint}"
 
 
+def out_of_order(low: int, high: int) -> list[str]:
+  """A line where a range is none."""
+  return [] if low < high else [f"low={low} must be below high={high}"]
+
+
+def lacking(name: str, text: str, *parts: str) -> list[str]:
+  """A line where the text of a field has no place for all that is put into it, as {a}."""
+  if all(part in text for part in parts):
+    return []
+  return [f"{name}={text!r} must contain {' and '.join(parts)}"]
+
+
 def freeze(config: Any) -> None:
   """Forbids further assignment to `config` and everything in it."""
   for child in children(config).values():

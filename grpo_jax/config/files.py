@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import Config, field, lacking
 
 ON_BAD_ROW = ("fail", "skip")
 _SHARE = 0.05
@@ -75,10 +75,7 @@ class Choices(Files):
   reward: str = "choice"
 
   def contradictions(self) -> list[str]:
-    problems = super().contradictions()
-    if "{question}" not in self.form or "{options}" not in self.form:
-      problems.append(f"form={self.form!r} must contain {{question}} and {{options}}")
-    return problems
+    return super().contradictions() + lacking("form", self.form, "{question}", "{options}")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -96,7 +93,4 @@ class Programs(Files):
   reward: str = "unit_tests"
 
   def contradictions(self) -> list[str]:
-    problems = super().contradictions()
-    if "{question}" not in self.form:
-      problems.append(f"form={self.form!r} must contain {{question}}")
-    return problems
+    return super().contradictions() + lacking("form", self.form, "{question}")

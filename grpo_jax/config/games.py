@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import Config, field, lacking, out_of_order
 
 
 class Game(Config):
@@ -33,9 +33,7 @@ class Guess(Game):
   shown: int = field(8, least=1)
 
   def contradictions(self) -> list[str]:
-    if self.low < self.high:
-      return []
-    return [f"low={self.low} must be below high={self.high}"]
+    return out_of_order(self.low, self.high)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -55,9 +53,5 @@ class Calculator(Game):
   called: float = field(1.0, least=0, most=1)
 
   def contradictions(self) -> list[str]:
-    problems = []
-    if self.low >= self.high:
-      problems.append(f"low={self.low} must be below high={self.high}")
-    if "{a}" not in self.question or "{b}" not in self.question:
-      problems.append(f"question={self.question!r} must contain {{a}} and {{b}}")
-    return problems
+    problems = out_of_order(self.low, self.high)
+    return problems + lacking("question", self.question, "{a}", "{b}")

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from grpo_jax.config.fields import field
+from grpo_jax.config.fields import field, lacking, out_of_order
 from grpo_jax.config.files import Rewarded
 
 
@@ -21,9 +21,5 @@ class Addition(Rewarded):
   padded: float = field(0.0, least=0, most=1)
 
   def contradictions(self) -> list[str]:
-    problems = []
-    if self.low >= self.high:
-      problems.append(f"low={self.low} must be below high={self.high}")
-    if "{a}" not in self.question or "{b}" not in self.question:
-      problems.append(f"question={self.question!r} must contain {{a}} and {{b}}")
-    return problems
+    problems = out_of_order(self.low, self.high)
+    return problems + lacking("question", self.question, "{a}", "{b}")

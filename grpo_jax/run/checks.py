@@ -72,20 +72,21 @@ def check_batch(
     check_divisible(sampling or devices, stage.rollout.prompts, 1, what, group=stage.group)
 
 
-def check_stages(experiment: Experiment) -> None:
+def check_stages(experiment: Experiment, asked: tasks.Task) -> None:
   """Refuses what only a later stage would find: data that are not there, figures nobody evaluates.
+
+  Args:
+    experiment: all of it. asked: its own task, built.
 
   Raises:
     ConfigError: names the stage and its field, before any stage has trained for nothing.
   """
   evaluation = experiment.evaluation
-  check_turns(
-    *("config.evaluation", evaluation, tasks.build(experiment.task)),
-    (evaluation.reward, *evaluation.scores),
-  )
+  rewards = (evaluation.reward, *evaluation.scores)
+  check_turns("config.evaluation", evaluation, asked, rewards)
   for name, stage in experiment.stages.items():
     path = f"config.stages.{name}"
-    task = tasks.build(stage.task or experiment.task)
+    task = asked if stage.task is None else tasks.build(stage.task)
     if isinstance(stage, GRPO):
       check_turns(f"{path}.rollout", stage.rollout, task, stage.rewards)
       if task.reset is not None and stage.steps_per_program > 1:

@@ -148,7 +148,7 @@ def _data(experiment: Experiment) -> tuple[Task, list[Example]]:
   examples = task.held_out(experiment.evaluation.problems)
   check_rewards(experiment)
   check_texts(experiment)
-  check_stages(experiment)
+  check_stages(experiment, task)
   return task, examples
 
 

@@ -83,6 +83,8 @@ def _note(folder: str, path: str) -> dict[str, Any]:
 def _state(setting: Setting, params: Params, folder: str) -> TrainState:
   """The state that the step met, as one copy."""
   stage, name = setting.experiment.stages[setting.name], setting.name
+  if not is_there(os.path.join(folder, "state")):
+    raise ConfigError(f"{folder} has no state that could be read: the step cannot be taken again")
   base = os.path.join(setting.workdir, "base", name)
   if stage.lora.rank and is_there(base):
     params = read_params(base, params)

@@ -12,7 +12,7 @@ import numpy as np
 
 from grpo_jax.config import ConfigError
 from grpo_jax.tasks import parquet
-from grpo_jax.tasks.rows import Row, parsed
+from grpo_jax.tasks.rows import Row, parsed, reading
 
 # A longer line is no row: it would have to be in memory as a whole.
 _LONGEST_LINE = 1 << 26
@@ -84,7 +84,7 @@ def index_rows(
   """
   places, keys = array.array("q"), array.array("Q")
   starts, bad, first = [0], 0, ""
-  try:
+  with reading(path, expected):
     stamp = stamp_of(path)
     for block, place, where, read in _entries(path, expected):
       starts += [len(places)] * (block + 1 - len(starts))
@@ -97,12 +97,6 @@ def index_rows(
         continue
       places.append(place)
       keys.append(found)
-  except OSError as error:
-    raise ConfigError(f"{path}: {error.strerror or error}; {expected} on each line") from error
-  except MemoryError as error:
-    raise ConfigError(
-      f"{path}: its rows do not fit into memory; {expected} on each line"
-    ) from error
   if not places:
     left = f" that can be used; {bad} were left out, the first: {first}" if bad else ""
     raise ConfigError(f"{path}: no rows{left}; {expected} on each line")

@@ -1,8 +1,9 @@
 """Rows of data files, JSONL or Parquet, and which of them a step gets."""
 
 import codecs
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -26,21 +27,32 @@ def read_rows(path: str, expected: str, columns: Sequence[str] | None = None) ->
     ConfigError: one line with file and row number of what is no row; what is no object of columns
       is a row without any.
   """
-  try:
+  with reading(path, expected):
     if parquet.is_parquet(path):
       rows = [(f"{path}:{n + 1}", row) for _, n, row in parquet.scan(path, expected, columns)]
     else:
       with open(path, "rb") as file:
         rows = _jsonl(file, expected)
+  if not rows:
+    raise ConfigError(f"{path}: no rows; {expected} on each line")
+  return rows
+
+
+@contextlib.contextmanager
+def reading(path: str, expected: str) -> Iterator[None]:
+  """Inside, a file of rows is read.
+
+  Raises:
+    ConfigError: one line on a file that cannot be opened or is too large.
+  """
+  try:
+    yield
   except OSError as error:
     raise ConfigError(f"{path}: {error.strerror or error}; {expected} on each line") from error
   except MemoryError as error:
     raise ConfigError(
       f"{path}: its rows do not fit into memory; {expected} on each line"
     ) from error
-  if not rows:
-    raise ConfigError(f"{path}: no rows; {expected} on each line")
-  return rows
 
 
 def found(row: dict[str, Any]) -> str:

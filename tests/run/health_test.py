@@ -19,6 +19,7 @@ _WELL = {
   "reward/mean": 0.5,
   "mismatch/log_mean": 0.001,
   "train/nonfinite": 0.0,
+  "train/spike": 0.0,
   "reward/failed/error": 0.0,
 }
 
@@ -84,10 +85,9 @@ def test_a_reward_of_nothing_counts_as_what_it_was():
   assert _names([*lines, _evaluation(40, 0.3)]) == [(40, "reward hacking")]
 
 
-def test_skipped_updates_are_loud_at_five_percent():
-  assert _names(_steps(19) + _steps(1, start=20, train__nonfinite=1.0)) == [
-    (20, "numbers gone bad")
-  ]
+@pytest.mark.parametrize("figure", ["train__nonfinite", "train__spike"])
+def test_skipped_updates_are_loud_at_five_percent(figure):
+  assert _names(_steps(19) + _steps(1, start=20, **{figure: 1.0})) == [(20, "numbers gone bad")]
 
 
 def test_what_is_missing_or_null_is_no_illness():

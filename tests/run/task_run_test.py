@@ -14,6 +14,7 @@ from grpo_jax import config
 from grpo_jax.config import ConfigError
 from grpo_jax.run import loop
 from grpo_jax.run.checks import check_stages
+from grpo_jax.tasks import build
 from tests.run.stages_test import lines, params
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -145,11 +146,12 @@ def test_what_cannot_work_is_said_before_the_run(tmp_path):
 
 def test_a_stage_may_end_by_one_task_of_a_mixture():
   whole = _experiment(_climbing(), {"task": 1.0}, evaluation={"every": 2})
+  task = build(whole.task)
   whole.stages["grpo"].stop = config.Stop(figure="eval/plain/accuracy", held=1)
-  check_stages(whole)
+  check_stages(whole, task)
   whole.stages["grpo"].stop = config.Stop(figure="eval/plane/accuracy", held=1)
   with pytest.raises(ConfigError, match="did you mean 'eval/plain/accuracy'"):
-    check_stages(whole)
+    check_stages(whole, task)
 
 
 def test_rows_that_are_left_out_are_told(tmp_path):
