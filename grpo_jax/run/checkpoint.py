@@ -21,7 +21,7 @@ from orbax.checkpoint.checkpoint_managers import (
 
 from grpo_jax.config import Checkpoint, ConfigError
 from grpo_jax.parallel import storage
-from grpo_jax.run.intact import Sealer, reading, writing
+from grpo_jax.run.intact import Sealer, check_folder, reading, writing
 from grpo_jax.run.params import PATIENT, is_there, read_params, write_params
 from grpo_jax.run.seal import broken
 from grpo_jax.run.tolerance import Tolerance
@@ -102,6 +102,7 @@ class Checkpointer:
     saved = storage.storable(changing(state))
     self._finish()
     with self._tolerance.failing(), self._writing(number, saved):
+      check_folder(os.path.dirname(self._path(number)))
       metrics = None if accuracy is None else {"accuracy": accuracy}
       self._manager.save(number, args=ocp.args.StandardSave(saved), metrics=metrics, force=True)
       self._sealer.begin(self._path(number))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +42,17 @@ def writing(workdir: str, what: str, tree: Any, unfinished: str = "") -> Iterato
     raise RuntimeError(
       f"{what} could not be written in {workdir}, where {free:,} bytes are free: {said}{hint}"
     ) from error
+
+
+def check_folder(folder: str) -> None:
+  """Makes the folder, and a file in it: what Orbax has begun and cannot do it waits for, for days.
+
+  Raises:
+    OSError: either cannot be made.
+  """
+  os.makedirs(folder, exist_ok=True)
+  with tempfile.TemporaryFile(dir=folder):
+    pass
 
 
 class Sealer:

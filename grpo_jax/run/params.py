@@ -8,7 +8,7 @@ import orbax.checkpoint as ocp
 
 from grpo_jax.config import ConfigError
 from grpo_jax.parallel import processes, storage
-from grpo_jax.run.intact import writing
+from grpo_jax.run.intact import check_folder, writing
 from grpo_jax.run.seal import broken, seal
 from grpo_jax.types import Params
 
@@ -27,6 +27,7 @@ def write_params(workdir: str, path: str, params: Params) -> None:
   whole, fresh = storage.storable(params), f"{path}{_NEW}"
   room = writing(workdir, os.path.relpath(path, workdir), whole)
   with room, ocp.StandardCheckpointer(async_options=PATIENT) as checkpointer:
+    check_folder(os.path.dirname(path))
     checkpointer.save(fresh, whole, force=True)
     checkpointer.wait_until_finished()
     with processes.together():

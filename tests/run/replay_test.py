@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import threading
 
 import jax
 import numpy as np
@@ -116,7 +117,10 @@ def test_a_finite_update_is_said_to_be(tmp_path):
 @pytest.mark.fault(3, 10)
 def test_a_batch_that_cannot_be_kept_is_no_reason_to_stop(tmp_path):
   (tmp_path / "bad").write_text("in the way")
+  before = set(threading.enumerate())
   said = _run(tmp_path, stages_test._grpo(), "nan:update@2")
+  left = [thread for thread in set(threading.enumerate()) - before if not thread.daemon]
+  assert [thread.name for thread in left if not thread.name.startswith("ThreadPool")] == []
   assert any("bad/rl/2 could not be written" in line for line in said)
   assert stages_test.places(tmp_path)[-1] == ("rl", 3)
 
