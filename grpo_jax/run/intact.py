@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -15,6 +16,8 @@ from grpo_jax.parallel import processes
 from grpo_jax.run.seal import SEAL, broken, seal
 
 _POLL_S = 0.02
+# As TensorStore quotes errno.
+_CODE = re.compile(r"os_error_code='(\d+)'")
 
 
 @contextlib.contextmanager
@@ -36,12 +39,19 @@ def writing(workdir: str, what: str, tree: Any, unfinished: str = "") -> Iterato
   except (OSError, ValueError) as error:
     if processes.count() > 1:  # it may be that another process is gone, which its caller knows
       raise
-    free, said = shutil.disk_usage(workdir).free, " ".join(str(error).split())[-200:]
+    free, said = shutil.disk_usage(workdir).free, _cause(error)
     if unfinished:
       shutil.rmtree(unfinished, ignore_errors=True)
     raise RuntimeError(
       f"{what} could not be written in {workdir}, where {free:,} bytes are free: {said}{hint}"
     ) from error
+
+
+def _cause(error: Exception) -> str:
+  """What the system said, out of what libraries say around it."""
+  said = " ".join(str(error).split())
+  code = _CODE.search(said)
+  return os.strerror(int(code[1])) if code else said[-200:]
 
 
 def check_folder(folder: str) -> None:

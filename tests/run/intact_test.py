@@ -282,3 +282,11 @@ known = [n for n in os.listdir(root) if n.isdigit()]
 found = [broken(os.path.join(root, n)) for n in known]
 print("whole" if known and not any(found) else found)
 """
+
+
+def test_of_a_library_s_error_the_system_s_word_is_told(tmp_path):
+  """As TensorStore has it: the arrays' metadata come last, and say nothing."""
+  text = "Error writing a/b [os_error_code='27'] " + "{metadata} " * 50
+  told = pytest.raises(RuntimeError, match=r"are free: File too large; earlier ones")
+  with told, writing(str(tmp_path), "checkpoint 7", None):
+    raise ValueError(text)
