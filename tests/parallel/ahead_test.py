@@ -104,7 +104,10 @@ def _most(case: Case) -> dict[str, int]:
 
 
 @has_libtpu
-@pytest.mark.parametrize("case", _FAST)
+@pytest.mark.parametrize(
+  "case",
+  [case if case == _FAST[-1] else pytest.param(case, marks=pytest.mark.slow) for case in _FAST],
+)
 def test_a_layout_compiles_for_tpus(case, tmp_path):
   _check(case, *_run(case, tmp_path))
 

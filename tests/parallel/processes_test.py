@@ -110,6 +110,7 @@ def test_no_thread_is_left_when_the_interpreter_ends():
 
 
 @pytest.mark.fault(30)
+@pytest.mark.slow
 def test_a_checkpoint_is_read_in_another_mode_and_by_another_number_of_processes(tmp_path):
   """Of two steps each, which the program counts."""
   for mode, count in (("mesh", 2), ("pmap", 2), ("pmap", 1), ("mesh", 2)):
@@ -152,7 +153,8 @@ def _lose(tmp_path, flags, how, lost=1, count=2):
 
 
 @pytest.mark.fault(1, 37)
-@pytest.mark.parametrize("asked", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1])
 def test_a_signal_to_one_of_two_ends_both_with_their_state_saved(alone, tmp_path, asked):
   """As where one machine of several is taken back."""
   started = fleet.train(tmp_path, 2, *_SHORT, *_PMAP, devices=2)

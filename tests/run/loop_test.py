@@ -222,6 +222,7 @@ def test_a_run_is_exported_as_a_model_folder_that_loads(uninterrupted, tmp_path)
   assert "holds a model already" in again.stderr
 
 
+@pytest.mark.slow
 def test_pmap_over_devices_gives_the_same_run(uninterrupted, tmp_path):
   """The same prompts, keys and updates, on four devices."""
   result = _run(tmp_path, "--config.parallel.mode=pmap")

@@ -65,6 +65,7 @@ def params(workdir):
   return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(saved["params"])])
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_episodes_goes_on_bit_for_bit(tmp_path):
   def stages():
     return {"sft": _sft(), "grpo": _grpo(steps=3)}
@@ -142,7 +143,9 @@ def test_the_curve_is_that_of_one_device(mode, tmp_path):
 FIELDS = {"turns": {"turns": 3}, "observation_tokens": {"observation_tokens": 5}}
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize(
+  "name", ["turns", pytest.param("observation_tokens", marks=pytest.mark.slow)]
+)
 def test_the_fields_of_turns_change_what_is_learned(name, tmp_path):
   """After demonstrations that guess on: an untrained model's turns are cut."""
   for at, turns in enumerate((_TURNS, _TURNS | FIELDS[name])):

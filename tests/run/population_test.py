@@ -234,6 +234,7 @@ def test_adapters_over_one_base(tmp_path, monkeypatch):
   assert bases[0] == bases[1]
 
 
+@pytest.mark.slow
 def test_one_that_diverges_ends_alone(tmp_path):
   own = _population(_stages(steps=6), size=3, stages__grpo__optimizer__lr=(1e-2, 1e30, 5e-3))
   results, said = _run(own, tmp_path / "all")
@@ -253,6 +254,7 @@ def test_when_all_fail_the_run_has_failed(tmp_path):
 
 
 @pytest.mark.fault(2)
+@pytest.mark.slow
 def test_a_population_that_was_killed_goes_on(tmp_path, monkeypatch):
   """Every member from its own newest checkpoint, and to the same end, to the bit."""
 

@@ -120,6 +120,7 @@ def test_with_patience_the_policy_goes_on_as_it_was_at_its_best(tmp_path):
   assert np.abs(flat[0] - flat[1]).max() <= 1.01e-2
 
 
+@pytest.mark.slow
 def test_stages_run_one_by_one_are_the_whole_run(tmp_path):
   stages = {"sft": _sft(), "grpo": _grpo(), "more": _grpo()}
   run(stages, tmp_path / "whole")

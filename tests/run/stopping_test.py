@@ -88,10 +88,10 @@ def whole(tmp_path_factory):
     # Stages of three steps, evaluated after two and three; 1 is the evaluation before all.
     # An evaluation is finished: what it finds belongs to the checkpoint of its step.
     pytest.param("sigterm:evaluation@1", 1, marks=pytest.mark.slow),
-    ("sigterm:evaluation@2", 2),
+    pytest.param("sigterm:evaluation@2", 2, marks=pytest.mark.slow),
     pytest.param("sigterm:save@2", 3, marks=pytest.mark.slow),
     pytest.param("sigint:rollout@1", 3, marks=pytest.mark.slow),
-    ("sigterm:rollout@2", 4),
+    pytest.param("sigterm:rollout@2", 4, marks=pytest.mark.slow),
     ("sigterm:reward@3", 5),
     ("sigterm:update@3", 5),
     pytest.param("sigterm:evaluation@5", 6, marks=pytest.mark.slow),
