@@ -21,7 +21,11 @@ from benchmarks.bench_report import draw, table, write_section
 from benchmarks.workloads import WORKLOADS
 
 _PEERS = ("trl_float32", "trl_bfloat16", "tunix")
-_WORKLOADS = flags.DEFINE_list("workloads", list(WORKLOADS), "Which of benchmarks/workloads.py.")
+_WORKLOADS = flags.DEFINE_list(
+  "workloads",
+  [name for name, work in WORKLOADS.items() if not work.shape],
+  "Which of benchmarks/workloads.py.",
+)
 _AGAINST = flags.DEFINE_multi_enum("against", _PEERS, _PEERS, "The peers to run beside ours.")
 _KEEP = flags.DEFINE_bool("keep", False, "Goes on from the runs of the last call.")
 _REST = flags.DEFINE_bool("rest", True, "Also W3 (lengths.py) and W5 (one_program.py).")

@@ -31,14 +31,23 @@ def main(workload: str, model: str) -> None:
 def measure(work: Workload, path: str) -> dict:
   """Seconds of each step's rollout and update, the first with its compilation, and peak memory."""
   loaded = weights.load(path)
-  settings = config.Model(weights=path, remat=work.remat, logprob_chunk=128, compactions=0)
+  settings = config.Model(
+    weights=path,
+    dtype=work.dtype,
+    remat=work.remat,
+    logprob_chunk=work.logprob_chunk,
+    compactions=0,
+  )
   network = Network.from_config(loaded.architecture, settings)
   optimizer = make_optimizer(config.Optimizer())
   roll = jax.jit(
     make_rollout(network, group_size=work.group_size, max_tokens=work.answer_tokens, stop_ids=(-1,))
   )
   update = jax.jit(
-    make_grpo_step(network, config.LossConfig(), optimizer, lambda _: 1e-6), donate_argnums=0
+    make_grpo_step(
+      network, config.LossConfig(), optimizer, lambda _: 1e-6, micro_batches=work.parts
+    ),
+    donate_argnums=0,
   )
   state = init_state(jax.tree.map(jnp.asarray, loaded.params), optimizer)
   del loaded
@@ -55,13 +64,19 @@ def measure(work: Workload, path: str) -> dict:
     state, metrics = update(state, Batch(rollout, np.zeros(shape, np.float32), advantages))
     jax.block_until_ready((state, metrics))
     updates.append(time.monotonic() - started)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
   return {
     "first": [rollouts[0], updates[0]],
     "rollout": rollouts[1:],
     "update": updates[1:],
-    "peak_gb": peak,
+    "peak_gb": _peak(),
   }
+
+
+def _peak() -> float:
+  """GB that were held at one time: of the accelerator, or of the process on a CPU."""
+  figures = jax.devices()[0].memory_stats() or {}
+  resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+  return figures.get("peak_bytes_in_use", resident) / 1e9
 
 
 def _prompts(work: Workload, rng: np.random.Generator) -> Prompts:

@@ -36,6 +36,8 @@ def main(workload: str, model: str, dtype: str) -> None:
     )
     trainer.train()
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+  if torch.cuda.is_available():
+    peak = torch.cuda.max_memory_allocated() / 1e9
   whole = trainer.steps
   rollouts = trainer.rollouts
   print(
@@ -75,7 +77,7 @@ def _arguments(work, steps: int, folder: str, dtype: str) -> trl.GRPOConfig:
     loss_type="grpo",
     beta=0.0,
     learning_rate=1e-6,
-    use_cpu=True,
+    use_cpu=not torch.cuda.is_available(),
     bf16=dtype == "bfloat16",
     gradient_checkpointing=work.remat,
     report_to=[],
