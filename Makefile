@@ -8,7 +8,7 @@ GEMMA := .cache/models/gemma-3-270m-q4_k_m.gguf
 ARGS ?=
 SECONDS ?= 60
 
-.PHONY: help setup model gemma train tiny variants strategies scaling claims assistant overoptimisation growth seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu soak fuzz lint format lock clean
+.PHONY: help setup model gemma train tiny variants strategies scaling claims assistant overoptimisation growth gym seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu soak fuzz lint format lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ overoptimisation: setup  ## A flawed reward model, optimised too far and stopped
 
 seeds: setup  ## 32 seeds of the main presets, each preset one program: tables and a picture (30 minutes on two cores)
 	$(RUN) -m benchmarks.seed_variance $(ARGS)
+
+gym: setup model  ## Five tasks of reasoning-gym, held-out accuracy before and after 100 steps: a table
+	$(RUN) -m benchmarks.gym $(ARGS)
 
 growth: setup  ## How seconds and memory grow with devices, group, answers, model: tables and a picture
 	$(RUN) -m benchmarks.growth $(ARGS)

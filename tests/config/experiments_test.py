@@ -5,7 +5,7 @@ import runpy
 
 import pytest
 
-from experiments.configs import grpo_vs_ppo, overoptimisation, reward_strategies, scaling
+from experiments.configs import grpo_vs_ppo, gym, overoptimisation, reward_strategies, scaling
 from grpo_jax import config
 from grpo_jax.run.checks import check_rewards
 
@@ -18,6 +18,7 @@ _NAMES = {
     *(f"smollm2-{name}" for name in grpo_vs_ppo.ALGORITHMS),
     *(f"smollm2_learning-{name}" for name in grpo_vs_ppo.ALGORITHMS),
   ],
+  "gym": ["", *gym.TASKS],
   "overoptimisation": list(overoptimisation.NAMES),
   "reward_strategies": ["warm_start", *reward_strategies.STRATEGIES],
   "scaling": list(scaling.SIZES),
@@ -48,6 +49,7 @@ def test_it_passes_its_checks(file, name):
     (grpo_vs_ppo, "grpo-3"),
     (grpo_vs_ppo, "grpo-8-100"),
     (grpo_vs_ppo, "smollm2-dapo"),
+    (gym, "word_sort"),
     (overoptimisation, "other"),
     (reward_strategies, "staged"),
     (scaling, "2x33"),
