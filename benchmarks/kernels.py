@@ -12,7 +12,7 @@ import os
 import re
 import sys
 
-from jax.profiler import ProfileData
+from jax.profiler import ProfileData, ProfileEvent
 
 
 def kernels(folder: str) -> list[tuple[float, int, str]]:
@@ -33,11 +33,11 @@ def kernels(folder: str) -> list[tuple[float, int, str]]:
   return [(time / 1e6, calls[name], name) for name, time in seconds.most_common()]
 
 
-def _kind(event) -> str:
-  """The kernel's name and its operation's, both without numbers."""
-  stats = {key: value for key, value in event.stats if key in ("hlo_op", "name", "tf_op")}
-  operation = str(stats.get("name") or stats.get("tf_op") or stats.get("hlo_op") or "")
-  return f"{re.sub(r'[._][0-9]+', '', event.name)[:60]} {operation[-70:]}".strip()
+def _kind(event: ProfileEvent) -> str:
+  """The kernel's name without its number, and the operation that it came from."""
+  stats = {key: str(value) for key, value in event.stats}
+  operation = stats.get("tf_op") or stats.get("hlo_op") or ""
+  return f"{re.sub(r'[._][0-9]+', '', event.name)[:60]} {operation[-60:]}".strip()
 
 
 def table(folder: str, count: int = 25) -> str:

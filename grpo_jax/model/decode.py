@@ -9,8 +9,10 @@ from flax import nnx
 
 from grpo_jax.model.attention import group_attention, queries_first, queries_last, seen_prefix
 from grpo_jax.model.decoder import Decoder, Layer
+from grpo_jax.model.fused import decode_attention
 from grpo_jax.model.kinds import Kinds, layer_kinds
 from grpo_jax.model.network import KeysValues, Network, Prefix
+from grpo_jax.model.placement import ANYWHERE
 from grpo_jax.types import Params
 
 # One [P,K,G,T,H] pair a layer. A list, not an array: each layer's update stays in place.
@@ -27,6 +29,7 @@ class Served:
   decoder: the decoder with its layers still stacked, for all but the layers.
   layers: one block a layer. kinds: of each layer. head: [V,D].
   prefix: each layer's keys and values [P,K,S,H] of the prompts. mask: bool[P,S]. lengths: i32[P].
+  fused: whether `fused.decode_attention` attends.
   """
 
   decoder: Decoder
@@ -36,6 +39,7 @@ class Served:
   prefix: list[KeysValues]
   mask: jax.Array
   lengths: jax.Array
+  fused: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 def serve(network: Network, params: Params, prefix: Prefix) -> Served:
@@ -46,7 +50,7 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
 
   def block(index: int) -> Layer:
     layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], stacked))
-    layer.serve(network.place.served, fold=network.folds)
+    layer.serve(network.place.served, fold=network.folds, join=network.place == ANYWHERE)
     return layer
 
   keys, values = (jnp.moveaxis(leaf, 3, 2) for leaf in (prefix.keys, prefix.values))
@@ -58,6 +62,7 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
     prefix=list(zip(keys, values, strict=True)),
     mask=prefix.mask,
     lengths=prefix.lengths,
+    fused=network.fused_decoding,
   )
 
 
@@ -91,6 +96,10 @@ def step(served: Served, cache: Cache, tokens: jax.Array, t: jax.Array) -> tuple
       )
       updated.append((keys, values))
       query = queries_first(query[:, :, None], keys.shape[1])
+      if served.fused:
+        starts = served.mask.shape[1] - served.lengths
+        mixed = decode_attention(query[..., 0, :], keys, values, prefix[:2], starts, t)
+        return queries_last(mixed[..., None, :])[:, :, 0]
       mixed = group_attention(query, keys, values, seen[None, None, None], prefix=prefix)
       return queries_last(mixed)[:, :, 0]
 

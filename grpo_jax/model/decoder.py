@@ -1,5 +1,7 @@
 """The decoder: one flax.nnx module for all families; fields of its architecture vary it."""
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -24,6 +26,11 @@ def rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
 def norm(a: Architecture, x: jax.Array, weight: jax.Array) -> jax.Array:
   """`rms_norm` as an architecture has it: some families keep what their scales are above 1."""
   return rms_norm(x, 1 + weight if a.norms_add_one else weight, a.norm_eps)
+
+
+# Weights that read the same input.
+ATTENDING = ("query", "key", "value")
+GATED = ("gate", "up")
 
 
 class Layer(nnx.Module):
@@ -86,14 +93,12 @@ class Layer(nnx.Module):
     return x + self._after(self._ffn(self._norm(x, "ffn_norm")), "ffn_post_norm")
 
   def _ffn(self, y: jax.Array) -> jax.Array:
-    gate, up = self._linear(y, "gate"), self._linear(y, "up")
+    gate, up = self._linears(y, GATED)
     return self._linear(gated(gate, up, self.architecture.activation), "down")
 
   def _attention(self, y: jax.Array, turn: Callable, mix: Mixer) -> jax.Array:
     a = self.architecture
-    query = self._linear(y, "query")
-    key = self._linear(y, "key")
-    value = self._linear(y, "value")
+    query, key, value = self._linears(y, ATTENDING)
     if a.qkv_bias:
       query += self.query_bias[...].astype(self.dtype)
       key += self.key_bias[...].astype(self.dtype)
@@ -112,20 +117,41 @@ class Layer(nnx.Module):
 
   def _linear(self, x: jax.Array, name: str) -> jax.Array:
     inputs, product = lora.INPUTS.get(name, 1), served_linear if self.served else linear
-    y = product(x, self._weight(name), inputs=inputs)
+    return self._adapted(x, product(x, self._weight(name), inputs=inputs), name)
+
+  def _adapted(self, x: jax.Array, y: jax.Array, name: str) -> jax.Array:
+    """y, what the adapter of this weight makes of x added to it."""
     if name not in self.adapted:
       return y
+    inputs = lora.INPUTS.get(name, 1)
     low = linear(x, self._weight(f"{name}_a"), inputs=inputs) * self._weight("adapter_scale")
     return y + linear(low, self._weight(f"{name}_b"))
+
+  def _linears(self, x: jax.Array, names: tuple[str, ...]) -> list[jax.Array]:
+    """Products of one input with several weights; one product where they were joined."""
+    if not hasattr(self, "_".join(names)):
+      return [self._linear(x, name) for name in names]
+    outputs = [getattr(self, name).shape[:-1] for name in names]
+    whole = served_linear(x, getattr(self, "_".join(names))[...])
+    ends = itertools.accumulate(math.prod(shape) for shape in outputs[:-1])
+    parts = jnp.split(whole, list(ends), axis=-1)
+    return [
+      self._adapted(x, part.reshape(*x.shape[:-1], *shape), name)
+      for part, shape, name in zip(parts, outputs, names, strict=True)
+    ]
 
   def _weight(self, name: str) -> jax.Array:
     return getattr(self, name)[...].astype(self.dtype)
 
-  def serve(self, place: Callable[[str, jax.Array], jax.Array], *, fold: bool) -> None:
+  def serve(
+    self, place: Callable[[str, jax.Array], jax.Array], *, fold: bool, join: bool = False
+  ) -> None:
     """Lays the weights out for decoding: the compute type, one row of inputs an output.
 
     place: (name, weight) -> the weight where it is to be read.
     fold: adds the adapters to the weights, so that they cost nothing at a token.
+    join: those that read the same input become one, whose product is one kernel; not on a mesh,
+      where each is split over devices by itself.
     """
     if fold:
       for name in self.adapted:
@@ -138,6 +164,9 @@ class Layer(nnx.Module):
       inputs = range(lora.INPUTS.get(name, 1))
       turned = jnp.moveaxis(self._weight(name), inputs, range(-len(inputs), 0))
       getattr(self, name).set_value(place(name, turned))
+    for names in (ATTENDING, GATED) if join else ():
+      rows = [getattr(self, name)[...].reshape(-1, self.architecture.hidden_size) for name in names]
+      setattr(self, "_".join(names), nnx.Param(jnp.concatenate(rows)))
 
 
 class Decoder(nnx.Module):

@@ -12,7 +12,7 @@ from flax import nnx
 
 from grpo_jax.config import Architecture
 from grpo_jax.config import Model as ModelConfig
-from grpo_jax.model import lora
+from grpo_jax.model import fused, lora
 from grpo_jax.model.attention import causal_attention, heads_first, queries_first, queries_last
 from grpo_jax.model.decoder import Decoder, Layer
 from grpo_jax.model.kinds import Kinds, layer_kinds
@@ -109,12 +109,18 @@ class Network:
     P, G, T = tokens.shape
     S, fed = prompts.tokens.shape[1], tokens[..., :-1]
     decoder = self.bind(params)
+    # A prompt far longer than its answers would be attended to again for each of them.
+    at_once = self.fused_training and S <= 4 * T
     starts = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)[:, None, None]
     answer_positions = jnp.broadcast_to(starts + jnp.arange(T - 1), fed.shape)
     positions = _joined(prompt_positions(prompts.mask), answer_positions)
 
     def layer(block: Layer, kind: Kinds, x: jax.Array) -> tuple[jax.Array, None]:
       def mix(query, key, value):
+        if at_once:
+          return fused.branch_attention(
+            query, key, value, S - jnp.sum(prompts.mask, -1), (S, G, T - 1)
+          )
         # Split each of q, k, v into the prompt's part and the answers' part.
         (q, own_q), (k, own_k), (v, own_v) = (
           (y[:, :S], y[:, S:].reshape(P, G, T - 1, *y.shape[2:])) for y in (query, key, value)
@@ -163,6 +169,16 @@ class Network:
     be of another policy than the update's.
     """
     return self.dtype == "float32" and not self.shared
+
+  @property
+  def fused_decoding(self) -> bool:
+    """Whether a decode step attends by `fused.decode_attention`."""
+    return self.place == ANYWHERE and fused.decodes(self.architecture)
+
+  @property
+  def fused_training(self) -> bool:
+    """Whether answers attend by `fused.branch_attention`."""
+    return self.place == ANYWHERE and fused.trains(self.architecture, self.dtype)
 
   def _layers(self, decoder: Decoder, layer: LayerFn, x: jax.Array) -> tuple[jax.Array, Any]:
     """Scans `layer(block, kind, x) -> (x, outputs[l])` over the stacked layers."""
