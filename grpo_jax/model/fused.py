@@ -13,6 +13,8 @@ from jax.experimental.pallas import triton
 
 from grpo_jax.config import Architecture
 
+# cuDNN wants an even length.
+_MULTIPLE = 8
 # Rows of queries that the matrix units take at least, and keys that a program reads at one time.
 _ROWS = 16
 _KEYS = 64
@@ -67,14 +69,15 @@ def branch_attention(
     implementation=implementation,  # type: ignore[arg-type]
   )
   mixed = _turned(mixed.reshape(query.shape), -starts)
-  P, asked, told = len(starts), mixed[:, 0, :S], mixed[:, :, S:]
+  P, asked, told = len(starts), mixed[:, 0, :S], mixed[:, :, S : S + T]
   return jnp.concatenate([asked, told.reshape(P, G * T, *told.shape[3:])], axis=1)
 
 
 def _rows(x: jax.Array, S: int, G: int, T: int) -> jax.Array:
-  """[P, S + G T, ...] -> [P, G, S + T, ...]."""
+  """[P, S + G T, N, H] -> [P, G, S + T and some zeros, N, H]."""
   asked = jnp.broadcast_to(x[:, None, :S], (len(x), G, S, *x.shape[2:]))
-  return jnp.concatenate([asked, x[:, S:].reshape(len(x), G, T, *x.shape[2:])], axis=2)
+  rows = jnp.concatenate([asked, x[:, S:].reshape(len(x), G, T, *x.shape[2:])], axis=2)
+  return jnp.pad(rows, [(0, 0), (0, 0), (0, -(S + T) % _MULTIPLE), (0, 0), (0, 0)])
 
 
 @jax.custom_vjp
