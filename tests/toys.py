@@ -46,7 +46,7 @@ def architecture(**fields) -> config.Architecture:
 
 
 def network(**fields) -> model.Network:
-  names = ("dtype", "remat", "unroll", "logprob_chunk", "compactions")
+  names = ("dtype", "remat", "unroll", "logprob_chunk", "compactions", "attention")
   own = {name: fields.pop(name) for name in names if name in fields}
   return model.Network(architecture(**fields), **own)
 

@@ -7,6 +7,7 @@ from grpo_jax.config.fields import Config, field
 DTYPES = ("float32", "bfloat16", "float16")
 ACTIVATIONS = ("silu", "gelu_tanh")
 TOKENIZERS = ("weights", "characters")
+ATTENTIONS = ("auto", "blocks")
 
 
 @dataclasses.dataclass(kw_only=True, unsafe_hash=True)
@@ -98,6 +99,9 @@ class Model(Config):
   logprob_chunk: tokens whose logits exist at one time, in the forward and the backward pass.
   compactions: how often the batch of a decode step is halved as its answers end; each compiles the
     decode loop once more, so 0 starts soonest, and more is faster where lengths differ much.
+  attention: "blocks" is the same everywhere; "auto" takes kernels that never write scores to memory
+    where there are some: one NVIDIA GPU (no mesh), layers without windows, and in training a dtype
+    of two bytes, by cuDNN.
   """
 
   weights: str = ""
@@ -108,6 +112,7 @@ class Model(Config):
   unroll: int = field(1, least=0)
   logprob_chunk: int = field(256, least=1)
   compactions: int = field(1, least=0, most=8)
+  attention: str = field("auto", choices=ATTENTIONS)
 
   def contradictions(self) -> list[str]:
     if not self.weights and self.architecture is None:

@@ -4,6 +4,7 @@ Neither ever writes scores to memory. Elsewhere, and where a layer has a window,
 """
 
 import functools
+from typing import Literal
 
 import chex
 import jax
@@ -44,7 +45,7 @@ def branch_attention(
   starts: jax.Array,
   shape: tuple[int, int, int],
   *,
-  implementation: str = "cudnn",
+  implementation: Literal["cudnn", "xla"] = "cudnn",
 ) -> jax.Array:
   """Causal attention of a prompt and its G answers, one row of tokens that branches.
 
@@ -63,12 +64,14 @@ def branch_attention(
   chex.assert_rank([query, key, value, starts], [4, 4, 4, 1])
   S, G, T = shape
   query, key, value = (_turned(_rows(x, S, G, T), starts) for x in (query, key, value))
-  mixed = jax.nn.dot_product_attention(
-    *(x.reshape(-1, *x.shape[2:]) for x in (query, key, value)),
-    is_causal=True,
-    implementation=implementation,  # type: ignore[arg-type]
+  whole, (query, key, value) = (
+    query.shape,
+    (x.reshape(-1, *x.shape[2:]) for x in (query, key, value)),
   )
-  mixed = _turned(mixed.reshape(query.shape), -starts)
+  mixed = jax.nn.dot_product_attention(
+    query, key, value, is_causal=True, implementation=implementation
+  )
+  mixed = _turned(mixed.reshape(whole), -starts)
   P, asked, told = len(starts), mixed[:, 0, :S], mixed[:, :, S : S + T]
   return jnp.concatenate([asked, told.reshape(P, G * T, *told.shape[3:])], axis=1)
 

@@ -49,13 +49,14 @@ class Network:
   unroll: int = 1
   logprob_chunk: int = 256
   compactions: int = 1
+  attention: str = "auto"
   place: Placement = ANYWHERE
   shared: bool = False
 
   @classmethod
   def from_config(cls, architecture: Architecture, config: ModelConfig) -> "Network":
     """The network of an experiment: its shape, and how it is computed."""
-    fields = ("dtype", "remat", "unroll", "logprob_chunk", "compactions")
+    fields = ("dtype", "remat", "unroll", "logprob_chunk", "compactions", "attention")
     return cls(architecture, **{name: getattr(config, name) for name in fields})
 
   def init(self, key: jax.Array) -> Params:
@@ -173,12 +174,17 @@ class Network:
   @property
   def fused_decoding(self) -> bool:
     """Whether a decode step attends by `fused.decode_attention`."""
-    return self.place == ANYWHERE and fused.decodes(self.architecture)
+    return self._may_fuse and fused.decodes(self.architecture)
 
   @property
   def fused_training(self) -> bool:
     """Whether answers attend by `fused.branch_attention`."""
-    return self.place == ANYWHERE and fused.trains(self.architecture, self.dtype)
+    return self._may_fuse and fused.trains(self.architecture, self.dtype)
+
+  @property
+  def _may_fuse(self) -> bool:
+    # A mesh splits what it knows how to split, and knows nothing of these kernels.
+    return self.attention == "auto" and self.place == ANYWHERE
 
   def _layers(self, decoder: Decoder, layer: LayerFn, x: jax.Array) -> tuple[jax.Array, Any]:
     """Scans `layer(block, kind, x) -> (x, outputs[l])` over the stacked layers."""

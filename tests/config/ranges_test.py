@@ -89,6 +89,7 @@ RANGES = {
     "unroll": _COUNT_OR_OFF,
     "logprob_chunk": _COUNT,
     "compactions": ([0, 1, 8], [-1, 9]),
+    "attention": (["auto", "blocks"], ["flash", ""]),
   },
   config.Optimizer: {
     "lr": ([1e-6, 1.0], [0.0, -1e-5]),
