@@ -21,23 +21,19 @@ class Rewarded(Config):
 
 
 @dataclasses.dataclass(kw_only=True)
-class Files(Rewarded):
-  """JSONL files, or Parquet where a name ends in .parquet; rows are read as they are asked for.
+class Sides(Config):
+  """JSONL files, or Parquet where a name ends in .parquet: what is trained on and what is held out.
 
   train, held_out: the files. Without held_out a `held_out_share` of the rows of train is held out,
-    in (0, 1), chosen by the hash of the question: a question is on one side alone.
-  question: the column that is asked.
+    in (0, 1), chosen by the hash of what is asked or told: equal ones are on one side alone.
   on_bad_row: "fail", a row that cannot be used ends the run with its file and line; "skip", it is
     left out, and counted.
-  system: the system message; empty is none.
   """
 
   train: str = ""
   held_out: str = ""
   held_out_share: float = field(_SHARE, above=0, below=1)
-  question: str = "question"
   on_bad_row: str = field("fail", choices=ON_BAD_ROW)
-  system: str = ""
 
   def contradictions(self) -> list[str]:
     problems = [] if self.train else ["train must name a JSONL or Parquet file"]
@@ -46,6 +42,18 @@ class Files(Rewarded):
         f"held_out_share={self.held_out_share} is of train alone, and held_out names a file"
       )
     return problems
+
+
+@dataclasses.dataclass(kw_only=True)
+class Files(Rewarded, Sides):
+  """Questions in files, whose rows are read as they are asked for.
+
+  question: the column that is asked.
+  system: the system message; empty is none.
+  """
+
+  question: str = "question"
+  system: str = ""
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -2,24 +2,19 @@
 
 import dataclasses
 
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import field
+from grpo_jax.config.files import Sides
 from grpo_jax.config.stage import Stage
 
 
 @dataclasses.dataclass(kw_only=True)
-class Preferences(Config):
-  """Pairs of answers in JSONL or Parquet files: the columns of the question and of both answers."""
+class Preferences(Sides):
+  """Pairs of answers in files: the columns of the question and of both answers."""
 
-  train: str = ""
-  held_out: str = ""
   prompt: str = "prompt"
   chosen: str = "chosen"
   rejected: str = "rejected"
   system: str = ""
-
-  def contradictions(self) -> list[str]:
-    missing = [name for name in ("train", "held_out") if not getattr(self, name)]
-    return [f"{name} must name a file of preferences" for name in missing]
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -2,28 +2,23 @@
 
 import dataclasses
 
-from grpo_jax.config.fields import Config, field
+from grpo_jax.config.fields import field
+from grpo_jax.config.files import Sides
 from grpo_jax.config.stage import Stage
 
 
 @dataclasses.dataclass(kw_only=True)
-class Texts(Config):
-  """Texts or chats in JSONL files, or in Parquet where the name ends in .parquet.
+class Texts(Sides):
+  """Texts or chats in files.
 
   column: what holds them. A text is a string, a chat a list of {"role": ..., "content": ...}, of
     which the last is the assistant's.
   """
 
-  train: str = ""
-  held_out: str = ""
   column: str = "text"
 
   def contradictions(self) -> list[str]:
-    missing = [name for name in ("train", "held_out", "column") if not getattr(self, name)]
-    return [
-      f"{name} must name " + ("a column" if name == "column" else "a JSONL or Parquet file")
-      for name in missing
-    ]
+    return super().contradictions() + ([] if self.column else ["column must name a column"])
 
 
 @dataclasses.dataclass(kw_only=True)

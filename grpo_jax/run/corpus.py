@@ -11,6 +11,7 @@ from grpo_jax.packing import Document, Packed, fill, first_fit
 from grpo_jax.run.documents import row_documents
 from grpo_jax.run.stage import Setting
 from grpo_jax.tasks.rows import step_rows
+from grpo_jax.tasks.sides import Divided, held_out_of
 from grpo_jax.tasks.texts import read_chats, read_texts
 
 # The task's held-out documents are the same in every run: of this seed, at a step that is none.
@@ -38,33 +39,36 @@ def make_corpus(setting: Setting, stage: Pretrain) -> Corpus:
   """
   if stage.texts is None:
     return _from_task(setting, stage, f"config.stages.{setting.name}")
-  train, held = _read(stage, stage.texts, f"config.stages.{setting.name}")
+  sides = _read(stage, stage.texts, f"config.stages.{setting.name}")
 
   def encoded(rows: Sequence) -> list[Document]:
     return [part for row in rows for part in row_documents(setting.tokenizer, stage, *row)]
 
-  return Corpus(_dealt(setting, stage, encoded(train)), encoded(held))
+  return Corpus(_dealt(setting, stage, encoded(sides.train)), encoded(sides.held_out))
 
 
-def check_texts(experiment: Experiment) -> None:
-  """Refuses files of texts and chats that cannot be read, of every stage.
+def check_texts(experiment: Experiment) -> list[str]:
+  """Refuses files of texts and chats that cannot be read, of every stage; lines on rows left out.
 
   Raises:
     ConfigError: one line with file and row number, or the field.
   """
-  for name, stage in experiment.stages.items():
-    if isinstance(stage, Pretrain) and stage.texts is not None:
-      _read(stage, stage.texts, f"config.stages.{name}")
+  return [
+    f"{name}: {line}"
+    for name, stage in experiment.stages.items()
+    if isinstance(stage, Pretrain) and stage.texts is not None
+    for line in _read(stage, stage.texts, f"config.stages.{name}").notes
+  ]
 
 
-def _read(stage: Pretrain, texts: Texts, path: str) -> tuple[Sequence, Sequence]:
+def _read(stage: Pretrain, texts: Texts, path: str) -> Divided:
   """Training rows and the held-out rows that are judged."""
-  train, held = read_chats(texts) if isinstance(stage, ChatSFT) else read_texts(texts)
-  if len(held) < stage.held_out:
+  sides: Divided = read_chats(texts) if isinstance(stage, ChatSFT) else read_texts(texts)
+  if (count := len(sides.held_out)) < stage.held_out:
     raise ConfigError(
-      f"{path}.held_out={stage.held_out}, but {texts.held_out} has {len(held)} rows"
+      f"{path}.held_out={stage.held_out}, but {held_out_of(texts)} has {count} rows"
     )
-  return train, held[: stage.held_out]
+  return dataclasses.replace(sides, held_out=sides.held_out[: stage.held_out])
 
 
 def _dealt(setting: Setting, stage: Pretrain, documents: list[Document]) -> Callable:

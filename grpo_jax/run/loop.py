@@ -26,6 +26,7 @@ from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.drill import check_drill, spoiler, with_drill
 from grpo_jax.run.evaluate import make_evaluate
 from grpo_jax.run.own_rewards import reward_files
+from grpo_jax.run.pairs import pairs_left_out
 from grpo_jax.run.picture import learning_curve
 from grpo_jax.run.policy import Policy, load_policy
 from grpo_jax.run.profile import Profile
@@ -94,7 +95,9 @@ def run(
     trace = Profile(profile, experiment, workdir)
     if fault:
       check_drill(fault, experiment)
-    task, examples = _data(experiment)
+    task, examples, notes = _data(experiment)
+    for line in notes:
+      say(line)
   watch = contextlib.nullcontext(shared.asked) if shared else stopping.watching()
   with claim(workdir, experiment), parting.guard(), watch as asked:
     freeze(experiment)
@@ -142,14 +145,17 @@ def _check_alone(experiment: Experiment, tolerated: int) -> None:
     raise ConfigError("--tolerate_save_failures is of a run in one process: others would wait")
 
 
-def _data(experiment: Experiment) -> tuple[Task, list[Example]]:
-  """The task and what is held out; what is cheap to refuse comes first, before the model."""
+def _data(experiment: Experiment) -> tuple[Task, list[Example], list[str]]:
+  """The task, what is held out, and lines on rows of stages' files that were left out.
+
+  What is cheap to refuse comes first, before the model.
+  """
   task = tasks.build(experiment.task)
   examples = task.held_out(experiment.evaluation.problems)
   check_rewards(experiment)
-  check_texts(experiment)
+  notes = check_texts(experiment)
   check_stages(experiment, task)
-  return task, examples
+  return task, examples, notes + pairs_left_out(experiment)
 
 
 def _pause(asked: Asked, *, alone: bool) -> Callable[[str], None]:

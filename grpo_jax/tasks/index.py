@@ -86,7 +86,7 @@ def index_rows(
   starts, bad, first = [0], 0, ""
   with reading(path, expected):
     stamp = stamp_of(path)
-    for block, place, where, read in _entries(path, expected):
+    for block, place, where, read in entries(path, expected):
       starts += [len(places)] * (block + 1 - len(starts))
       try:
         found = key(where, read())
@@ -106,12 +106,12 @@ def index_rows(
   )  # fmt: skip
 
 
-def _entries(
-  path: str, expected: str
+def entries(
+  path: str, expected: str, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[int, int, str, Callable[[], dict[str, Any]]]]:
-  """(block, place, FILE:NUMBER, what reads the row) of each row."""
+  """(block, place, FILE:NUMBER, what reads the row) of each row, as a file is read through."""
   if parquet.is_parquet(path):
-    for block, number, row in parquet.scan(path, expected):
+    for block, number, row in parquet.scan(path, expected, columns):
       yield block, number, f"{path}:{number + 1}", functools.partial(dict, row)
     return
   with open(path, "rb") as file:

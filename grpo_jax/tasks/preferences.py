@@ -3,34 +3,21 @@
 from typing import Any
 
 from grpo_jax.config import ConfigError, Preferences
-from grpo_jax.tasks.rows import found, read_rows
+from grpo_jax.tasks.rows import found
+from grpo_jax.tasks.sides import Divided, read_sides
 from grpo_jax.tasks.task import Example, Pair, messages
 
 
-def read_preferences(config: Preferences) -> tuple[list[Pair], list[Pair]]:
-  """Training and held-out pairs, in the files' order.
+def read_preferences(config: Preferences) -> Divided[Pair]:
+  """Training and held-out pairs.
 
   Raises:
-    ConfigError: one line with file and row number of what cannot be used; a question stands in both
-      files.
+    ConfigError: as `sides.read_sides`; a question that is held out must not be trained on.
   """
-  train, held = (_read(path, config) for path in (config.train, config.held_out))
-  both = {pair.example.question for pair in train} & {pair.example.question for pair in held}
-  if both:
-    raise ConfigError(
-      f"{len(both)} questions stand in {config.train} and in {config.held_out}, the first:"
-      f" {sorted(both)[0][:80]!r}: held-out questions must not be trained on"
-    )
-  return train, held
-
-
-def _read(path: str, config: Preferences) -> list[Pair]:
   columns = (config.prompt, config.chosen, config.rejected)
   expected = "expected a JSON object with text in " + ", ".join(map(repr, columns))
-  return [
-    _pair(row, where, expected, config, columns)
-    for where, row in read_rows(path, expected, list(columns))
-  ]
+  pair = lambda where, row: _pair(row, where, expected, config, columns)  # noqa: E731
+  return read_sides(config, expected, pair, lambda pair: pair.example.question, columns)
 
 
 def _pair(

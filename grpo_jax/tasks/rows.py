@@ -1,41 +1,16 @@
 """Rows of data files, JSONL or Parquet, and which of them a step gets."""
 
-import codecs
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from grpo_jax.config import ConfigError
-from grpo_jax.tasks import parquet
 
 # Where a row stands, as FILE:NUMBER from 1, and its columns.
 Row = tuple[str, dict[str, Any]]
-
-
-def read_rows(path: str, expected: str, columns: Sequence[str] | None = None) -> list[Row]:
-  """All rows of a file: Parquet where its name ends in .parquet, else JSONL.
-
-  Args:
-    path: the file.
-    expected: what a row has to have; ends every error.
-    columns: those that are read of a Parquet file; all by default.
-
-  Raises:
-    ConfigError: one line with file and row number of what is no row; what is no object of columns
-      is a row without any.
-  """
-  with reading(path, expected):
-    if parquet.is_parquet(path):
-      rows = [(f"{path}:{n + 1}", row) for _, n, row in parquet.scan(path, expected, columns)]
-    else:
-      with open(path, "rb") as file:
-        rows = _jsonl(file, expected)
-  if not rows:
-    raise ConfigError(f"{path}: no rows; {expected} on each line")
-  return rows
 
 
 @contextlib.contextmanager
@@ -70,12 +45,6 @@ def step_rows(total: int, seed: int, step: int, count: int) -> list[int]:
   epoch, place = divmod(step, steps)
   order = np.random.default_rng([seed, epoch]).permutation(total)
   return [int(order[row % total]) for row in range(place * count, (place + 1) * count)]
-
-
-def _jsonl(file: IO[bytes], expected: str) -> list[Row]:
-  lines = file.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
-  numbered = ((line, f"{file.name}:{number}") for number, line in enumerate(lines, start=1))
-  return [(where, parsed(line, where, expected)) for line, where in numbered if line.strip()]
 
 
 def parsed(line: bytes, where: str, expected: str) -> dict[str, Any]:

@@ -4,25 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 from grpo_jax.config import ConfigError, Texts
-from grpo_jax.tasks.rows import found, read_rows
+from grpo_jax.tasks.rows import found
+from grpo_jax.tasks.sides import Divided, read_sides
 
 # Where it stands in its file, and what it is.
 Text = tuple[str, str]
 Chat = tuple[str, list[dict[str, str]]]
 
 
-def read_texts(config: Texts) -> tuple[list[Text], list[Text]]:
-  """Training and held-out texts, in the files' order.
+def read_texts(config: Texts) -> Divided[Text]:
+  """Training and held-out texts.
 
   Raises:
-    ConfigError: one line with file and row number of what cannot be used; a text stands in both.
+    ConfigError: as `sides.read_sides`.
   """
-  expected = f"expected a JSON object with text in {config.column!r}"
-  return _both(config, expected, _text)
+  return _read(config, f"expected a JSON object with text in {config.column!r}", _text)
 
 
-def read_chats(config: Texts) -> tuple[list[Chat], list[Chat]]:
-  """Training and held-out chats, in the files' order: role and content of each turn.
+def read_chats(config: Texts) -> Divided[Chat]:
+  """Training and held-out chats: role and content of each turn.
 
   Raises:
     ConfigError: as `read_texts`; also a chat that does not end with the assistant's words.
@@ -30,22 +30,14 @@ def read_chats(config: Texts) -> tuple[list[Chat], list[Chat]]:
   expected = (
     f"expected a JSON object with a list of {{'role': ..., 'content': ...}} in {config.column!r}"
   )
-  return _both(config, expected, _chat)
+  return _read(config, expected, _chat)
 
 
-def _both(config: Texts, expected: str, read: Callable) -> Any:
-  train, held = (
-    [(where, _column(row, where, expected, config.column, read)) for where, row in rows]
-    for rows in (read_rows(p, expected, [config.column]) for p in (config.train, config.held_out))
-  )
-  known = {str(value) for _, value in train}
-  both = [where for where, value in held if str(value) in known]
-  if both:
-    raise ConfigError(
-      f"{len(both)} rows of {config.held_out} stand in {config.train} too, the first at {both[0]}:"
-      " held-out texts must not be trained on"
-    )
-  return train, held
+def _read(config: Texts, expected: str, read: Callable) -> Divided:
+  def value(where: str, row: dict[str, Any]) -> tuple[str, Any]:
+    return where, _column(row, where, expected, config.column, read)
+
+  return read_sides(config, expected, value, lambda row: str(row[1]), [config.column])
 
 
 def _column(row: dict[str, Any], where: str, expected: str, column: str, read: Callable) -> Any:

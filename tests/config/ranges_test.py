@@ -83,6 +83,8 @@ RANGES = {
     "high_freq_factor": ([1.5, 4.0], [0.0, -1.0]),
     "original_context_length": _COUNT,
   },
+  config.Texts: _FILES,
+  config.Preferences: _FILES,
   config.Model: {
     "tokenizer": (["characters"], ["words", ""]),
     "dtype": (["float32", "bfloat16", "float16"], ["float64", "int8"]),
@@ -240,6 +242,8 @@ _BESIDE = {
   config.Questions: {"train": "a.jsonl"},
   config.Choices: {"train": "a.jsonl"},
   config.Programs: {"train": "a.jsonl"},
+  config.Texts: {"train": "a.jsonl"},
+  config.Preferences: {"train": "a.jsonl"},
   config.OwnTask: {"file": "a.py"},
   config.Curriculum: {"task": config.Addition(), "levels": {"high": (20, 99)}},
   config.ChatSFT: {"texts": config.Texts(train="a.jsonl", held_out="b.jsonl")},

@@ -8,10 +8,12 @@ from tests.config.helpers import experiment, refused
 _FILES = {"train": "a.jsonl", "held_out": "b.parquet"}
 
 
-@pytest.mark.parametrize("name", ["train", "held_out", "column"])
+@pytest.mark.parametrize("name", ["train", "column"])
 def test_texts_without_a_file_or_a_column(name):
   refused(Texts(**{**_FILES, name: ""}), f"{name} must name a ")
   check(Texts(**_FILES))
+  check(Texts(train="a.jsonl", held_out_share=0.2))
+  refused(Texts(**_FILES, held_out_share=0.2), "held_out_share=0.2", "held_out names a file")
 
 
 def test_chats_come_from_files_alone():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from grpo_jax import weights
 from grpo_jax.config import ConfigError, Questions
 from grpo_jax.tasks import build
-from grpo_jax.tasks.rows import read_rows
+from grpo_jax.tasks.sides import read_file
 from grpo_jax.weights.chat import Renderer
 from tests.weights.helpers import DATA, copy_of
 
@@ -105,6 +105,11 @@ def _alone(name: str) -> Callable[[bytes, str], str]:
     return path
 
   return place
+
+
+def _rows(path: str) -> object:
+  """Reads all rows of a file."""
+  return read_file(path, "expected this", lambda where, row: (where, row))
 
 
 def _model(path: str) -> object:
@@ -227,9 +232,9 @@ TARGETS = {
   "jsonl": Target(
     lambda: [b'{"text": "a", "n": [1, 2.5, null, {"b": "\\u00e9"}]}\n\n{"text": "b"}\r\n'],
     _alone("a.jsonl"),
-    lambda path: read_rows(path, "expected this"),
+    _rows,
   ),
   "questions": Target(_question_lines, _alone("a.jsonl"), _questions),
   "questions_parquet": Target(_question_parquet, _alone("a.parquet"), _questions),
-  "parquet": Target(_parquet, _alone("a.parquet"), lambda path: read_rows(path, "expected this")),
+  "parquet": Target(_parquet, _alone("a.parquet"), _rows),
 }

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from grpo_jax import config, tasks
-from grpo_jax.config import ChatSFT, ConfigError, Pretrain, Texts
+from grpo_jax.config import ChatSFT, ConfigError, Preferences, Pretrain, RewardModel, Texts
 from grpo_jax.parallel import Devices
 from grpo_jax.run.corpus import check_texts, make_corpus
+from grpo_jax.run.pairs import pairs_left_out
 from grpo_jax.run.stage import Setting
 from grpo_jax.weights.tokenizer import CharacterTokenizer
 
@@ -142,3 +143,17 @@ def test_files_are_checked_before_the_run(files):
     check_texts(setting(ChatSFT(texts=files)).experiment)
   with pytest.raises(ConfigError, match="No such file"):
     check_texts(setting(Pretrain(texts=Texts(train="none", held_out="none"))).experiment)
+
+
+def test_rows_that_are_left_out_are_told_of_every_stage(tmp_path):
+  train, held = tmp_path / "train.jsonl", tmp_path / "held.jsonl"
+  pair = {"prompt": "q", "chosen": "a", "rejected": "b"}
+  train.write_text(json.dumps({"text": "one", **pair}) + "\n{broken\n")
+  held.write_text(json.dumps({"text": "two", **pair, "prompt": "r"}) + "\n")
+  files = {"train": str(train), "held_out": str(held), "on_bad_row": "skip"}
+  (line,) = check_texts(setting(Pretrain(texts=Texts(**files), held_out=1)).experiment)
+  assert line.startswith(f"texts: {train}: 1 rows were left out, the first: ")
+  experiment = setting(Pretrain()).experiment
+  experiment.stages = {"pairs": RewardModel(pairs=Preferences(**files))}
+  (line,) = pairs_left_out(experiment)
+  assert line.startswith(f"pairs: {train}: 1 rows were left out, the first: ")

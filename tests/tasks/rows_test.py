@@ -10,12 +10,16 @@ import pytest
 
 from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Questions
-from grpo_jax.tasks.rows import read_rows
+from grpo_jax.tasks.sides import read_file
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 _ROWS = [{"question": f"q{i}?", "answer": str(i), "extra": [{"a": i}]} for i in range(5)]
+
+
+def read_rows(path, expected, columns=None):
+  return read_file(path, expected, lambda where, row: (where, row), columns=columns)[0]
 
 
 def _parquet(path, rows=_ROWS, **fields) -> str:
@@ -156,15 +160,23 @@ def test_types_that_unpickle_are_not_followed(tmp_path):
   assert not canary.exists()
 
 
-def test_more_than_the_memory_is_one_line(tmp_path):
-  """A file of holes, in a process that may not have so much."""
+def test_a_line_that_is_larger_than_a_row_may_be(tmp_path):
+  """A file of holes: 32 GB and no end of a line."""
   path = tmp_path / "a.jsonl"
   path.touch()
   os.truncate(path, 2**35)
+  assert "a.jsonl:1: a line of more than 64 MiB" in _refused(path)
+
+
+def test_more_than_the_memory_is_one_line(tmp_path):
+  """In a process that may not have so much."""
+  path = tmp_path / "a.jsonl"
+  path.write_text(json.dumps({"a": "x" * 2**20}) + "\n")
   code = (
-    "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"
-    " from grpo_jax import config, tasks\n"
-    "try: tasks.rows.read_rows(sys.argv[1], 'expected this')\n"
+    "import resource, sys; from grpo_jax import config\n"
+    "from grpo_jax.tasks.sides import read_file\n"
+    "resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))\n"
+    "try: read_file(sys.argv[1], 'expected this', lambda where, row: [row] * 2**32)\n"
     "except config.ConfigError as error: print(error)"
   )
   done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
