@@ -60,12 +60,20 @@ class OwnTask(Rewarded):
 
   fields: further arguments of both, by name.
   held_out: how many questions are held out, for evaluation.problems to take from.
+  environment: a class of the file that answers what the model writes, see `tasks.environment`; what
+    an episode is worth it says itself, as the reward "episode". Empty: the question is all.
   """
 
   file: str = ""
   fields: dict[str, Any] = field(dict)
   held_out: int = field(200, least=1)
   system: str = ""
+  environment: str = ""
+
+  @property
+  def own_rewards(self) -> tuple[str, ...]:
+    """The rewards that "task" stands for: of an environment none."""
+    return () if self.environment else (self.reward,)
 
   def contradictions(self) -> list[str]:
     return [] if self.file else ["file must name a Python file"]

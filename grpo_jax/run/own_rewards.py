@@ -1,6 +1,6 @@
 """Which rewards an experiment calls: a task may name its own, and a curriculum goes by one."""
 
-from grpo_jax.config import GRPO, ConfigError, Experiment, Task
+from grpo_jax.config import GRPO, ConfigError, Experiment, OwnTask, Task
 from grpo_jax.rewards import REWARDS, TASK, ArrayReward, Isolated, is_learned, is_ruled, resolve
 
 
@@ -21,10 +21,12 @@ def check_own_rewards(experiment: Experiment) -> None:
 
 
 def reward_files(experiment: Experiment) -> list[str]:
-  """The files of rewards that workers call."""
+  """The files of rewards, and of environments, that workers call."""
   names = filter(is_ruled, asked_rewards(experiment))
   found = [(name.rpartition(":")[0], resolve(name)) for name in names]
   files = [own.path if isinstance(own, Isolated) else path for path, own in found]
+  tasks = [experiment.task, *(stage.task for stage in experiment.stages.values())]
+  files += [task.file for task in tasks if isinstance(task, OwnTask) and task.environment]
   return list(dict.fromkeys(filter(None, files)))
 
 

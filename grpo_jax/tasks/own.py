@@ -6,7 +6,8 @@ The file has two functions:
   held_out(count, **fields) -> `count` questions that are never trained on
 
 A question is a dict: "question", a text, or "messages", a list of role and content; "answer" and
-whatever else rewards read; and where there is something to learn from, "solution".
+whatever else rewards read; and where there is something to learn from, "solution", or of an
+environment "turns", what the model should write in each.
 """
 
 from collections.abc import Callable
@@ -15,13 +16,14 @@ from typing import Any
 from grpo_jax.config import ConfigError, OwnTask
 from grpo_jax.isolated.files import LoadError, load
 from grpo_jax.tasks.apart import apart, key_of
+from grpo_jax.tasks.environment import file_environment
 from grpo_jax.tasks.task import Example, Task, messages
 
 _CHECKED = 2  # questions that are asked for, twice, before a run begins
 
 
 def make_own(config: OwnTask) -> Task:
-  """The task of the file; what its `held_out` gives is kept from training.
+  """The task of the file; what its `held_out` gives is kept from training, but of an environment.
 
   Raises:
     ConfigError: one line: the file cannot be read, lacks a function, or one gives something else
@@ -52,6 +54,8 @@ def make_own(config: OwnTask) -> Task:
         f"{config.file}: sample{arguments} gives other questions the second time: it must depend on"
         " its arguments alone"
       )
+  if config.environment:  # its questions may all be one, and what differs is not told
+    return Task(sample, held_out, reset=file_environment(f"{config.file}:{config.environment}"))
   kept = apart(sample, is_held, config.file)
   return Task(kept, held_out, is_held=is_held, reward=config.reward)
 
@@ -89,12 +93,15 @@ def _example(config: OwnTask, row: Any, where: str) -> Example:
   solution = fields.pop("solution", "")
   if not isinstance(solution, str):
     raise ConfigError(f"{where}['solution'] is no text, but {type(solution).__name__}")
+  turns = tuple(fields.pop("turns", ())) if config.environment else ()
+  if not all(isinstance(turn, str) for turn in turns):
+    raise ConfigError(f"{where}['turns'] must be a list of texts, one for each turn of the model")
   if "messages" in row:
-    return Example(_turns(row["messages"], where), {"answer": "", **fields}, solution)
+    return Example(_turns(row["messages"], where), {"answer": "", **fields}, solution, turns=turns)
   question = row.get("question")
   if not isinstance(question, str) or not question.strip():
     raise ConfigError(f"{where} has no text in 'question'; it has {', '.join(map(repr, row))}")
-  return Example(messages(config.system, question), {"answer": "", **fields}, solution)
+  return Example(messages(config.system, question), {"answer": "", **fields}, solution, turns=turns)
 
 
 def _turns(value: Any, where: str) -> list[dict[str, str]]:

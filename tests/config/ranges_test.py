@@ -291,6 +291,7 @@ _FREE_TEXT |= {
   "prompt",
   "chosen",
   "rejected",
+  "environment",
   "reward",
   "gate",
   "figure",

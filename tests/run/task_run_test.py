@@ -224,3 +224,32 @@ def test_a_process_that_is_killed_while_levels_move_goes_on_bit_equal(tmp_path):
   assert train("parts").returncode == 0
   assert _figures(tmp_path / "parts") == _figures(tmp_path / "whole")
   np.testing.assert_array_equal(params(tmp_path / "parts"), params(tmp_path / "whole"))
+
+
+def test_an_environment_in_a_file_is_played_in_workers(tmp_path):
+  """A class beside sample and held_out, with SFT on its turns before."""
+  path = tmp_path / "game.py"
+  path.write_text(
+    "def sample(seed, step, count):\n  return [ask((step + n) % 3) for n in range(count)]\n"
+    "def held_out(count):\n  return [ask(n % 3) for n in range(count)]\n"
+    "def ask(n):\n"
+    "  return {'question': 'go', 'left': n + 1, 'turns': ['1'] * (n + 1)}\n"
+    "class Game:\n"
+    "  def reset(self, fields):\n    self.left = fields['left']\n"
+    "  def step(self, text):\n"
+    "    self.left -= text.count('1')\n"
+    "    return str(self.left), 0.5, self.left <= 0\n"
+  )
+  turns = {"max_tokens": 2, "turns": 2, "observation_tokens": 3}
+  experiment = _experiment(
+    config.OwnTask(file=str(path), environment="Game", held_out=8),
+    rewards={"episode": 1.0},
+    evaluation={"reward": "episode", **turns},
+    scoring=config.Scoring(workers=1),
+  )
+  grpo = experiment.stages["grpo"]
+  grpo.rollout, grpo.steps = config.Rollout(prompts=2, group_size=2, **turns), 2
+  experiment.stages = {"sft": config.SFT(steps=2, batch_size=2, max_tokens=12), "grpo": grpo}
+  loop.run(experiment, str(tmp_path / "run"))
+  told = [line["reward/episode"] for line in lines(tmp_path / "run") if "reward/episode" in line]
+  assert told == [0.5, 0.5]

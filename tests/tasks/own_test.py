@@ -105,3 +105,37 @@ def test_chats_may_be_asked(own):
   (example,) = tasks.build(own(text)).sample(0, 7, 1)
   assert example.question == "7"
   assert len(example.messages) == 3
+
+
+_GAME = """
+def sample(seed, step, count):
+  return [ask((seed + step + n) % 3) for n in range(count)]
+def held_out(count):
+  return [ask(n % 3) for n in range(count)]
+def ask(n):
+  return {"question": "Count down.", "left": n + 1, "turns": ["1"] * (n + 1)}
+class Counter:
+  def reset(self, fields):
+    self.left = fields["left"]
+  def step(self, text):
+    self.left -= int(text)
+    return f"{self.left} left", float(not self.left), self.left <= 0
+"""
+
+
+def test_a_class_of_the_file_makes_it_an_environment(own):
+  """All questions are one: nothing is kept apart."""
+  config = own(_GAME, environment="Counter")
+  task = tasks.build(config)
+  (example,) = task.sample(0, 1, 1)
+  assert (example.fields["left"], example.turns) == (2, ("1", "1"))
+  episode = task.reset(example)
+  assert (episode.path, episode.name, episode.fields["left"]) == (config.file, "Counter", 2)
+  assert config.own_rewards == ()
+
+
+def test_an_environment_that_is_none_is_one_line(own):
+  with pytest.raises(ConfigError, match="Game': has no such class"):
+    tasks.build(own(_GAME, environment="Game"))
+  with pytest.raises(ConfigError, match=r"\['turns'\] must be a list of texts"):
+    tasks.build(own(_GAME.replace('["1"]', "[1]"), environment="Counter"))
