@@ -11,14 +11,16 @@ from grpo_jax.weights.tokenizer import Tokenizer
 
 
 def text_document(tokenizer: Tokenizer, text: str) -> Document:
-  """The text and a stop token.
+  """The text, between what the model has texts begin with and a stop token.
 
   Raises:
     ConfigError: the text has no tokens, or one that the tokenizer does not know.
   """
-  tokens = np.array([*tokenizer.encode(text), tokenizer.stop_ids[0]], np.int32)
-  if len(tokens) == 1:
+  told = tokenizer.encode(text)
+  if not told:
     raise ConfigError(f"a text without tokens: {text[:60]!r}")
+  first = tokenizer.first_ids if told[0] not in tokenizer.first_ids else ()
+  tokens = np.array([*first, *told, tokenizer.stop_ids[0]], np.int32)
   return Document(tokens, np.ones(len(tokens), bool))
 
 

@@ -17,10 +17,15 @@ _STOP = "<stop>"
 
 
 class Tokenizer(Protocol):
-  """Text to token ids and back. stop_ids: the tokens that end an answer, the usual one first."""
+  """Text to token ids and back.
+
+  stop_ids: the tokens that end an answer, the usual one first.
+  first_ids: what a text of its own begins with, as the model has learned it; at most one token.
+  """
 
   vocab_size: int
   stop_ids: tuple[int, ...]
+  first_ids: tuple[int, ...]
 
   def encode(self, text: str) -> list[int]:
     """Ids of the text; special tokens written in it are recognised, none is added."""
@@ -39,6 +44,7 @@ class CharacterTokenizer:
   """One token a printable ASCII character or newline, and one that stops. A chat is its text."""
 
   stop_ids: tuple[int, ...]
+  first_ids: tuple[int, ...] = ()
 
   def __init__(self) -> None:
     self._characters = "\n " + string.digits + string.ascii_letters + string.punctuation
@@ -102,7 +108,7 @@ class HuggingFaceTokenizer:
     with refusing("tokenizer.json cannot be used"):
       first = self._tokenizer.encode("", add_special_tokens=True).ids[:1]
       bos = self._tokenizer.token_to_id(special.get("bos_token", ""))
-    self._first = first if first == [bos] else []
+    self.first_ids = tuple(first) if first == [bos] else ()
     # By the largest: where ids are left out, there are fewer tokens than rows.
     self.vocab_size = max(self._tokenizer.get_vocab().values(), default=-1) + 1
     ids = [self._tokenizer.token_to_id(token) for token in stop_tokens]
@@ -120,7 +126,7 @@ class HuggingFaceTokenizer:
 
   def encode_chat(self, messages: Messages) -> list[int]:
     if self._render is None:
-      return self._first + self.encode("".join(message["content"] for message in messages))
+      return [*self.first_ids, *self.encode("".join(each["content"] for each in messages))]
     # The template writes the beginning-of-text token itself: encode adds none.
     return self.encode(self._render(messages))
 

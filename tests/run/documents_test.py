@@ -31,6 +31,16 @@ def test_a_text_ends_with_the_stop_token():
   assert document.learned.all()
 
 
+def test_a_text_begins_as_the_model_has_texts_begin():
+  """Once, also where it is written out; of a text that is cut in its first piece alone."""
+  tokenizer = CharacterTokenizer()
+  tokenizer.first_ids = tuple(tokenizer.encode("^"))
+  for text in ("ab", "^ab"):
+    assert text_document(tokenizer, text).tokens.tolist() == [*tokenizer.encode("^ab"), _STOP]
+  parts = row_documents(tokenizer, Pretrain(length=2), "a:1", "abc")
+  assert [tokenizer.decode(part.tokens) for part in parts] == ["^a", "ab", "bc", "c"]
+
+
 def test_of_a_chat_the_answer_and_its_stop_token_are_learned():
   document = chat_document(_CHARACTERS, chat("1+2=", "3", system="Add."))
   assert document.tokens.tolist() == [*_CHARACTERS.encode("Add.1+2=3"), _STOP]

@@ -106,6 +106,7 @@ def test_a_base_models_prompt_begins_with_the_token_that_it_wants_first(changes,
   tokenizer = rebuild(metadata(**changes))
   assert tokenizer.encode("ab") == [IDS["ab"]]
   assert tokenizer.encode_chat(CHAT) == [*first, IDS["ab"]]
+  assert tokenizer.first_ids == tuple(first)
 
 
 def test_a_template_writes_the_first_token_itself():
