@@ -23,6 +23,7 @@ from benchmarks.kernels import table
 from grpo_jax import config
 from grpo_jax.model import Network
 from grpo_jax.optimizer import make_optimizer
+from grpo_jax.parallel import make_devices
 from grpo_jax.plan.count import embedding_parameters, layer_products
 from grpo_jax.plan.presets import model_architecture
 from grpo_jax.rollout import make_rollout
@@ -57,6 +58,7 @@ def main(_: list[str]) -> None:
       compactions=0,
     )
     network = Network.from_config(model_architecture(name), settings)
+    network = make_devices(config.Parallel()).network(network)
     if "decode" in _PARTS.value:
       decode(name, network, card)
     if "update" in _PARTS.value:
@@ -80,7 +82,6 @@ def decode(name: str, network: Network, card: dict[str, float]) -> None:
       ms_per_token=seconds / T * 1e3,
       share=least / seconds,
       compile_s=compiled,
-      gb=_peak(),
     )
 
 
@@ -122,7 +123,6 @@ def update(name: str, network: Network, card: dict[str, float]) -> None:
       tflops=work / seconds / 1e12,
       share=work / seconds / card["matrix"],
       compile_s=compiled,
-      gb=_peak(),
     )
 
 
@@ -169,11 +169,6 @@ def _seconds(call: Callable[[], Any]) -> float:
   started = time.monotonic()
   jax.block_until_ready(call())
   return time.monotonic() - started
-
-
-def _peak() -> float:
-  """GB that were held at one time so far; 0 where the device does not say."""
-  return ((jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use") or 0) / 1e9
 
 
 def _prompts(P: int, S: int, network: Network) -> Prompts:

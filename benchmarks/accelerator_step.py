@@ -35,13 +35,13 @@ def main(_: list[str]) -> None:
   script = os.path.join(os.path.dirname(__file__), "trl_step.py")
   commands = {
     "grpo_jax": [sys.executable, "-m", "benchmarks.our_step", _WORKLOAD.value, folder],
-    "trl_bfloat16": [os.environ["TRL_PYTHON"], script, _WORKLOAD.value, folder, "bfloat16"],
+    "trl_bfloat16": [_trl_python(), script, _WORKLOAD.value, folder, "bfloat16"],
   }
   print(f"{work}\n\n| | rollout | update | step | against ours | peak memory | first step |")
   print(f"|{' --- |' * 7}")
   ours = 0.0
   for name, command in commands.items():
-    run = json.loads(_once(command).strip().splitlines()[-1])
+    run = json.loads(_once(command, work.limit).strip().splitlines()[-1])
     rollout, update = statistics.median(run["rollout"]), statistics.median(run["update"])
     ours = ours or rollout + update
     print(
@@ -49,6 +49,12 @@ def main(_: list[str]) -> None:
       f" {(rollout + update) / ours:.2f}x | {run['peak_gb']:.1f} GB | {sum(run['first']):.0f} s |",
       flush=True,
     )
+
+
+def _trl_python() -> str:
+  if "TRL_PYTHON" not in os.environ:
+    raise SystemExit("TRL_PYTHON must name a Python that has TRL, and a torch for this accelerator")
+  return os.environ["TRL_PYTHON"]
 
 
 def make_model(shape: str, folder: str) -> None:
@@ -64,8 +70,8 @@ def make_model(shape: str, folder: str) -> None:
   weights.save(folder, architecture, params, weights.load(_GGUF).tokenizer)
 
 
-def _once(command: list[str]) -> str:
-  done = subprocess.run(command, capture_output=True, text=True)
+def _once(command: list[str], limit: int) -> str:
+  done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
   if done.returncode:
     raise SystemExit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
   return done.stdout

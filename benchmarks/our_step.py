@@ -17,6 +17,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 from grpo_jax import config, weights
 from grpo_jax.model import Network
 from grpo_jax.optimizer import make_optimizer
+from grpo_jax.parallel import make_devices
 from grpo_jax.rollout import make_rollout
 from grpo_jax.steps import make_grpo_step
 from grpo_jax.steps.update import init_state
@@ -38,7 +39,8 @@ def measure(work: Workload, path: str) -> dict:
     logprob_chunk=work.logprob_chunk,
     compactions=0,
   )
-  network = Network.from_config(loaded.architecture, settings)
+  devices = make_devices(config.Parallel())
+  network = devices.network(Network.from_config(loaded.architecture, settings))
   optimizer = make_optimizer(config.Optimizer())
   roll = jax.jit(
     make_rollout(network, group_size=work.group_size, max_tokens=work.answer_tokens, stop_ids=(-1,))

@@ -87,6 +87,13 @@ def _arguments(work, steps: int, folder: str, dtype: str) -> trl.GRPOConfig:
   )
 
 
+def _now() -> float:
+  """The time at which all that was asked of the accelerator is done."""
+  if torch.cuda.is_available():
+    torch.cuda.synchronize()
+  return time.monotonic()
+
+
 class _Timed(trl.GRPOTrainer):
   """The trainer with a clock about its step and about its generation."""
 
@@ -96,9 +103,9 @@ class _Timed(trl.GRPOTrainer):
     self.add_callback(_Clock(self.steps))
 
   def _generate_and_score_completions(self, inputs):
-    started = time.monotonic()
+    started = _now()
     result = super()._generate_and_score_completions(inputs)
-    self.rollouts.append(time.monotonic() - started)
+    self.rollouts.append(_now() - started)
     self.lengths.append(result["completion_mask"].sum(-1).float().mean().item())
     return result
 
@@ -108,10 +115,10 @@ class _Clock(transformers.TrainerCallback):
     self._steps, self._started = steps, 0.0
 
   def on_step_begin(self, *_, **__):
-    self._started = time.monotonic()
+    self._started = _now()
 
   def on_step_end(self, *_, **__):
-    self._steps.append(time.monotonic() - self._started)
+    self._steps.append(_now() - self._started)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def token_logprobs(
     hidden: [..., D], the state that predicts each token.
     head: [V, D].
     tokens: i32[...].
-    temperature: above 0; the one that the tokens were sampled with.
+    temperature: above 0; the one that the tokens were sampled with. It has no gradient.
     chunk: tokens at a time, at least 1.
     place: where rows are.
 
@@ -78,9 +78,11 @@ def _by_chunks_backward(kept: tuple, d_results: tuple[jax.Array, jax.Array]) -> 
   """What JAX would derive, by fewer turns over the logits and with products in the compute type.
 
   With z the logits and H the entropy: d log p[token] / dz = onehot - p, dH / dz = -p (log p + H).
-  The head's gradient is summed over chunks in float32.
+  The head's gradient is summed over chunks in float32. Only of float16 the products are of float32,
+  for most of d / dz is smaller than its smallest number.
   """
   states, head, ids, temperature, normalizers, entropy = kept
+  multiplied = jnp.float32 if states.dtype == jnp.float16 else states.dtype
 
   def one(d_head: jax.Array, part: tuple) -> tuple[jax.Array, jax.Array]:
     states, ids, normalizer, entropy, d_logprob, d_entropy = (
@@ -89,9 +91,9 @@ def _by_chunks_backward(kept: tuple, d_results: tuple[jax.Array, jax.Array]) -> 
     log_p = model.logits(states, head) / temperature - normalizer
     onehot = jnp.arange(log_p.shape[-1]) == ids
     d_logits = d_logprob * onehot - jnp.exp(log_p) * (d_logprob + d_entropy * (log_p + entropy))
-    d_logits = (d_logits / temperature).astype(states.dtype)
+    d_logits = (d_logits / temperature).astype(multiplied)
     more = jnp.einsum("nv,nd->vd", d_logits, states, preferred_element_type=jnp.float32)
-    return d_head + more, jnp.einsum("nv,vd->nd", d_logits, head)
+    return d_head + more, jnp.einsum("nv,vd->nd", d_logits, head).astype(states.dtype)
 
   parts = (states, ids, normalizers, entropy, *d_results)
   d_head, d_states = jax.lax.scan(one, jnp.zeros(head.shape, jnp.float32), parts)

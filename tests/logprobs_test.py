@@ -198,6 +198,36 @@ def test_chunks_change_neither_value_nor_gradient(chunk):
     np.testing.assert_allclose(one, two, rtol=2e-5, atol=5e-5)
 
 
+def test_gradients_of_float16_are_those_of_float32():
+  """Of a large vocabulary: nearly all of d / dlogits is smaller than float16's smallest number."""
+  rng, V, D = np.random.default_rng(4), 30_000, 32
+  hidden, head = jnp.asarray(rng.normal(size=(8, D))), jnp.asarray(rng.normal(size=(V, D)) + 1) / 4
+  tokens = jnp.asarray(rng.integers(0, V, 8))
+
+  def total(hidden, head):
+    return 2e-3 * token_logprobs(hidden, head, tokens)[0].sum()
+
+  short = [x.astype(jnp.float16) for x in (hidden, head)]
+  found = jax.grad(total, argnums=(0, 1))(*short)
+  expected = jax.grad(total, argnums=(0, 1))(*(x.astype(jnp.float32) for x in short))
+  for one, other in zip(found, expected, strict=True):
+    assert jnp.linalg.norm(one - other) < 3e-3 * jnp.linalg.norm(other)
+
+
+def test_a_head_that_does_not_learn_costs_no_product():
+  """As of adapters: one product less in the compiled backward pass."""
+  hidden, head, tokens = chunk_inputs(N=64, D=4, width=100)
+
+  def total(hidden, head):
+    return token_logprobs(hidden, head, tokens, chunk=8)[0].sum()
+
+  products = [
+    jax.jit(jax.grad(total, argnums=which)).lower(hidden, head).compile().as_text().count(" dot(")
+    for which in ((0, 1), (0,))
+  ]
+  assert products[0] == products[1] + 1
+
+
 def test_the_logits_of_all_tokens_never_exist():
   """Pitfall 17: neither forward nor backward holds an array of tokens x vocabulary."""
   hidden, head, tokens = chunk_inputs(N=64, D=4, width=100)

@@ -2,6 +2,7 @@
 
 from grpo_jax.model.decode import Cache, Served, compact, empty_cache, serve, step
 from grpo_jax.model.decoder import Decoder, logits, served_logits
+from grpo_jax.model.fused import has_kernels
 from grpo_jax.model.kinds import layer_kinds
 from grpo_jax.model.lora import adapted, frozen_base, init_adapters, merged
 from grpo_jax.model.network import Network, Prefix, prompt_positions
@@ -19,6 +20,7 @@ __all__ = [
   "compact",
   "empty_cache",
   "frozen_base",
+  "has_kernels",
   "init_adapters",
   "layer_kinds",
   "logits",

@@ -62,7 +62,7 @@ def serve(network: Network, params: Params, prefix: Prefix) -> Served:
     prefix=list(zip(keys, values, strict=True)),
     mask=prefix.mask,
     lengths=prefix.lengths,
-    fused=network.fused_decoding,
+    fused=network.decodes_fused(prefix.mask.shape[1]),
   )
 
 

@@ -48,7 +48,7 @@ class Layer(nnx.Module):
   ):
     a = self.architecture = architecture
     self.dtype = dtype
-    self.served = False
+    self.served, self.joined = False, False
     D, N, K, H, F = a.hidden_size, a.heads, a.kv_heads, a.head_size, a.ffn_size
 
     def normal(*shape, fan_in):
@@ -129,7 +129,7 @@ class Layer(nnx.Module):
 
   def _linears(self, x: jax.Array, names: tuple[str, ...]) -> list[jax.Array]:
     """Products of one input with several weights; one product where they were joined."""
-    if not hasattr(self, "_".join(names)):
+    if not self.joined:
       return [self._linear(x, name) for name in names]
     outputs = [getattr(self, name).shape[:-1] for name in names]
     whole = served_linear(x, getattr(self, "_".join(names))[...])
@@ -164,6 +164,7 @@ class Layer(nnx.Module):
       inputs = range(lora.INPUTS.get(name, 1))
       turned = jnp.moveaxis(self._weight(name), inputs, range(-len(inputs), 0))
       getattr(self, name).set_value(place(name, turned))
+    self.joined = join
     for names in (ATTENDING, GATED) if join else ():
       rows = [getattr(self, name)[...].reshape(-1, self.architecture.hidden_size) for name in names]
       setattr(self, "_".join(names), nnx.Param(jnp.concatenate(rows)))

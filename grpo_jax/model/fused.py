@@ -14,28 +14,39 @@ from jax.experimental.pallas import triton
 
 from grpo_jax.config import Architecture
 
-# cuDNN wants an even length.
+# cuDNN wants an even length; a multiple of 8 keeps rows aligned.
 _MULTIPLE = 8
+_LONGEST_PROMPT = 1024
 # Rows of queries that the matrix units take at least, and keys that a program reads at one time.
 _ROWS = 16
 _KEYS = 64
 _LOWEST = -1e30
 
 
-def decodes(a: Architecture) -> bool:
-  """Whether `decode_attention` takes heads of this architecture, here."""
+def has_kernels(device: jax.Device) -> bool:
+  """Whether the kernels run there: an NVIDIA GPU of the Ampere generation or later."""
+  if device.platform != "gpu" or "NVIDIA" not in device.device_kind:
+    return False
+  return tuple(map(int, device.compute_capability.split("."))) >= (8, 0)
+
+
+def decodes(a: Architecture, S: int) -> bool:
+  """Whether `decode_attention` takes heads of this architecture, and prompts of S tokens.
+
+  An answer's program reads its prompt from one end to the other: a long one would keep few
+  programs busy for long.
+  """
   H, R = a.head_size, a.heads // a.kv_heads
-  return _nvidia() and not a.sliding_window and 16 <= H <= 256 and H & (H - 1) == 0 and R <= 64
+  return not a.sliding_window and H in (16, 32, 64, 128) and R <= 64 and S <= _LONGEST_PROMPT
 
 
-def trains(a: Architecture, dtype: str) -> bool:
-  """Whether cuDNN takes heads of this architecture in this type, here."""
+def trains(a: Architecture, dtype: str, S: int, T: int) -> bool:
+  """Whether cuDNN takes heads of this architecture in this type, and rows of S + T tokens pay.
+
+  A prompt is attended to again for each of its answers: it may not be longer than they are.
+  """
   small = a.head_size <= 128 and a.head_size % 8 == 0
-  return _nvidia() and not a.sliding_window and small and dtype != "float32"
-
-
-def _nvidia() -> bool:
-  return jax.default_backend() == "gpu" and "NVIDIA" in jax.devices()[0].device_kind
+  return not a.sliding_window and small and dtype != "float32" and S <= T
 
 
 def branch_attention(
@@ -148,11 +159,25 @@ def decode_attention(
   return mixed[..., :R, :]
 
 
-def _decode_kernel(t_ref, starts_ref, query_ref, *refs, S: int) -> None:
-  keys_ref, values_ref, prefix_keys_ref, prefix_values_ref, mixed_ref = refs
+def _decode_kernel(
+  t_ref, starts_ref, query_ref, keys_ref, values_ref, prefix_keys_ref, prefix_values_ref, mixed_ref,
+  *, S: int,
+) -> None:  # fmt: skip
+  """One answer and one key head: its prompt's keys from where they begin, its own up to t."""
   query = query_ref[...]
+  rows, H = query.shape
+  state = jnp.full(rows, _LOWEST), jnp.zeros(rows), jnp.zeros((rows, H), jnp.float32)
+  start = starts_ref[pl.program_id(0)]
+  state = _over(query, prefix_keys_ref, prefix_values_ref, start, S, state)
+  _, total, mixed = _over(query, keys_ref, values_ref, 0, t_ref[0] + 1, state)
+  mixed_ref[...] = (mixed / total[:, None]).astype(mixed_ref.dtype)
 
-  def block(keys_ref, values_ref, first, last, index, state):
+
+def _over(query, keys_ref, values_ref, first, last, state):
+  """The state (highest score, sum of weights, weighted values) after keys first to last - 1."""
+  H = query.shape[1]
+
+  def block(index, state):
     best, total, mixed = state
     at = index * _KEYS + jnp.arange(_KEYS)
     seen = (at >= first) & (at < last)
@@ -164,16 +189,8 @@ def _decode_kernel(t_ref, starts_ref, query_ref, *refs, S: int) -> None:
     scores = jnp.where(seen[None], triton.dot(query, keys, trans_b=True), _LOWEST)
     higher = jnp.maximum(best, jnp.max(scores, axis=1))
     weights, shrunk = jnp.exp(scores - higher[:, None]), jnp.exp(best - higher)
-    total = total * shrunk + jnp.sum(weights, axis=1)
     added = triton.dot(weights.astype(values.dtype), values)
+    total = total * shrunk + jnp.sum(weights, axis=1)
     return higher, total, mixed * shrunk[:, None] + added
 
-  def over(keys_ref, values_ref, first, last, state):
-    step = functools.partial(block, keys_ref, values_ref, first, last)
-    return jax.lax.fori_loop(first // _KEYS, pl.cdiv(last, _KEYS), step, state)
-
-  rows, H = query.shape
-  state = jnp.full(rows, _LOWEST), jnp.zeros(rows), jnp.zeros((rows, H), jnp.float32)
-  state = over(prefix_keys_ref, prefix_values_ref, starts_ref[pl.program_id(0)], S, state)
-  _, total, mixed = over(keys_ref, values_ref, 0, t_ref[0] + 1, state)
-  mixed_ref[...] = (mixed / total[:, None]).astype(mixed_ref.dtype)
+  return jax.lax.fori_loop(first // _KEYS, pl.cdiv(last, _KEYS), block, state)

@@ -40,6 +40,7 @@ class Prefix:
 class Network:
   """A model without its parameters: hashable, so that it may be a static argument of jit.
 
+  kernels: whether it runs where those of `fused` do, as `parallel` has found.
   shared: whether other policies read the same weights, with adapters of their own.
   """
 
@@ -50,6 +51,7 @@ class Network:
   logprob_chunk: int = 256
   compactions: int = 1
   attention: str = "auto"
+  kernels: bool = False
   place: Placement = ANYWHERE
   shared: bool = False
 
@@ -110,18 +112,15 @@ class Network:
     P, G, T = tokens.shape
     S, fed = prompts.tokens.shape[1], tokens[..., :-1]
     decoder = self.bind(params)
-    # A prompt far longer than its answers would be attended to again for each of them.
-    at_once = self.fused_training and S <= 4 * T
-    starts = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)[:, None, None]
-    answer_positions = jnp.broadcast_to(starts + jnp.arange(T - 1), fed.shape)
+    lengths = jnp.sum(prompts.mask, axis=-1, dtype=jnp.int32)
+    answer_positions = lengths[:, None, None] + jnp.arange(T - 1)
+    answer_positions = jnp.broadcast_to(answer_positions, fed.shape)
     positions = _joined(prompt_positions(prompts.mask), answer_positions)
 
     def layer(block: Layer, kind: Kinds, x: jax.Array) -> tuple[jax.Array, None]:
       def mix(query, key, value):
-        if at_once:
-          return fused.branch_attention(
-            query, key, value, S - jnp.sum(prompts.mask, -1), (S, G, T - 1)
-          )
+        if self.trains_fused(S, T):
+          return fused.branch_attention(query, key, value, S - lengths, (S, G, T - 1))
         # Split each of q, k, v into the prompt's part and the answers' part.
         (q, own_q), (k, own_k), (v, own_v) = (
           (y[:, :S], y[:, S:].reshape(P, G, T - 1, *y.shape[2:])) for y in (query, key, value)
@@ -171,20 +170,18 @@ class Network:
     """
     return self.dtype == "float32" and not self.shared
 
-  @property
-  def fused_decoding(self) -> bool:
+  def decodes_fused(self, S: int) -> bool:
     """Whether a decode step attends by `fused.decode_attention`."""
-    return self._may_fuse and fused.decodes(self.architecture)
+    return self._may_fuse and fused.decodes(self.architecture, S)
 
-  @property
-  def fused_training(self) -> bool:
+  def trains_fused(self, S: int, T: int) -> bool:
     """Whether answers attend by `fused.branch_attention`."""
-    return self._may_fuse and fused.trains(self.architecture, self.dtype)
+    return self._may_fuse and fused.trains(self.architecture, self.dtype, S, T)
 
   @property
   def _may_fuse(self) -> bool:
     # A mesh splits what it knows how to split, and knows nothing of these kernels.
-    return self.attention == "auto" and self.place == ANYWHERE
+    return self.kernels and self.attention == "auto" and self.place == ANYWHERE
 
   def _layers(self, decoder: Decoder, layer: LayerFn, x: jax.Array) -> tuple[jax.Array, Any]:
     """Scans `layer(block, kind, x) -> (x, outputs[l])` over the stacked layers."""

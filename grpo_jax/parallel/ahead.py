@@ -21,6 +21,10 @@ class AbsentDevices(Devices):
 
   absent: tuple[Any, ...] = ()
 
+  @property
+  def _first(self) -> Any:
+    return self.absent[0]
+
   def compile(self, function: Callable, *, donate: tuple[int, ...] = ()) -> Callable:
     if self.axis_name is None:  # the shardings of the arguments say where
       return jax.jit(function, donate_argnums=donate)

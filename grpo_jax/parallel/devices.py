@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from grpo_jax.model import Network
+from grpo_jax.model import Network, has_kernels
 from grpo_jax.parallel import processes, storage
 from grpo_jax.parallel.programs import Programs
 
@@ -33,8 +33,12 @@ class Devices(Programs):
     return jax.pmap(function, axis_name=self.axis_name, donate_argnums=donate)
 
   def network(self, network: Network) -> Network:
-    """The network as it is: each device has a whole one."""
-    return network
+    """The network, with the kernels that there are for a device that has it whole."""
+    return dataclasses.replace(network, kernels=has_kernels(self._first))
+
+  @property
+  def _first(self) -> Any:
+    return self.device or jax.local_devices()[0]
 
   def init(self, init: Callable, params: Any) -> Any:
     """init(params), one copy."""

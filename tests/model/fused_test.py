@@ -2,17 +2,21 @@
 
 import dataclasses
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from grpo_jax import config
 from grpo_jax.logprobs import answer_logprobs
 from grpo_jax.model import decode, fused
 from grpo_jax.model.attention import group_attention
 from grpo_jax.model.network import _attend, _joined, _ungrouped
 from grpo_jax.model.placement import Placement
+from grpo_jax.parallel import Devices, make_devices
+from grpo_jax.parallel.ahead import AbsentDevices
 from grpo_jax.rollout import make_rollout
 from tests import toys
 
@@ -66,6 +70,33 @@ def test_members_of_a_population_each_have_their_own():
     np.testing.assert_allclose(together[member], one_kernel(*step, jnp.int32(t)), atol=1e-6)
 
 
+def test_prompts_of_members_may_begin_elsewhere():
+  step, starts = a_step(12), jnp.stack([STARTS, STARTS[::-1]])
+  together = jax.vmap(one_kernel, in_axes=(None, None, None, None, None, 0))(
+    *step, jnp.int32(7), starts
+  )
+  for member, own in enumerate(starts):
+    expected = one_kernel(*step, jnp.int32(7), starts=own)
+    np.testing.assert_allclose(together[member], expected, atol=1e-6)
+
+
+def test_more_query_heads_than_a_matrix_unit_has_rows():
+  query, keys, values, prefix = a_step(12)
+  query = noise(P, K, G, 17, H)
+  found, expected = (
+    f(query, keys, values, prefix, jnp.int32(5)) for f in (one_kernel, expected_step)
+  )
+  np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_types_of_two_bytes_keep_their_digits():
+  step = a_step(70)
+  short = jax.tree.map(lambda x: x.astype(jnp.bfloat16), step)
+  found, expected = one_kernel(*short, jnp.int32(66)), expected_step(*step, jnp.int32(66))
+  assert found.dtype == jnp.bfloat16
+  np.testing.assert_allclose(found.astype(jnp.float32), expected, atol=0.03)
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_triton_takes_the_kernel(dtype):
   """As far as it can be told without a GPU: it is lowered, not compiled."""
@@ -110,17 +141,17 @@ def test_branches_have_the_values_and_gradients_of_blocks(T):
 
 @pytest.fixture
 def interpreted(monkeypatch):
-  """As on an NVIDIA GPU, with its kernels interpreted."""
+  """As on an NVIDIA GPU, with its kernels interpreted; told which were called."""
   calls = []
 
   def told(name, function, **how):
     def call(*arguments):
-      calls.append(name)
+      calls.append((name, arguments[0].shape))
       return function(*arguments, **how)
 
     return call
 
-  monkeypatch.setattr(fused, "decodes", lambda _: True)
+  monkeypatch.setattr(fused, "decodes", lambda *_: True)
   monkeypatch.setattr(fused, "trains", lambda *_: True)
   one = told("decode", fused.decode_attention, interpret=True)
   monkeypatch.setattr(decode, "decode_attention", one)
@@ -131,16 +162,18 @@ def interpreted(monkeypatch):
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
 def test_a_network_samples_and_learns_the_same_with_either(interpreted, family):
-  plain = toys.network(**toys.FAMILIES[family], attention="blocks")
-  quick = toys.network(**toys.FAMILIES[family], attention="auto")
+  """Also the rows that are left when most answers have ended."""
+  plain = toys.network(**toys.FAMILIES[family])
+  quick = dataclasses.replace(plain, kernels=True)
   params = toys.random_params(plain)
   asked = toys.prompts([[3, 1, 4], [1], [5, 9, 2, 6, 5]])
   keys = jax.random.split(jax.random.key(0), 3)
-  make = functools.partial(make_rollout, group_size=8, max_tokens=9, stop_ids=(2,))
+  make = functools.partial(make_rollout, group_size=8, max_tokens=9, stop_ids=(2, 3, 5, 7, 11))
   expected = jax.jit(make(plain))(params, asked, keys)
   assert not interpreted
+  assert expected.mask[..., -2].sum() <= 12, "or none is decoded by itself"
   found = jax.jit(make(quick))(params, asked, keys)
-  assert "decode" in interpreted, "or nothing was compared"
+  assert {shape[:3] for _, shape in interpreted} == {(3, kv(plain), 8), (12, kv(plain), 1)}
   np.testing.assert_array_equal(found.tokens, expected.tokens)
   np.testing.assert_allclose(found.logprobs, expected.logprobs, atol=2e-5)
 
@@ -149,25 +182,53 @@ def test_a_network_samples_and_learns_the_same_with_either(interpreted, family):
     return jnp.sum(jnp.where(expected.mask, jnp.sin(logprobs) + entropy, 0))
 
   gradients = [jax.grad(functools.partial(total, net))(params) for net in (quick, plain)]
-  assert "branch" in interpreted
+  assert "branch" in [name for name, _ in interpreted]
   for one, other in zip(*map(jax.tree.leaves, gradients), strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-4)
 
 
-def test_kernels_are_taken_where_they_fit_alone(monkeypatch):
-  """(decoding, training); not without an NVIDIA GPU, on a mesh, with windows, or where told."""
+def kv(net) -> int:
+  return net.architecture.kv_heads
+
+
+def test_kernels_are_taken_where_they_fit_alone():
+  """(decoding, training) of prompts and answers of 64 tokens."""
   shape = {"head_size": 64, "dtype": "bfloat16"}
-  taken = lambda net: (net.fused_decoding, net.fused_training)  # noqa: E731
-  assert taken(toys.network(**shape)) == (False, False)
-  monkeypatch.setattr(fused, "_nvidia", lambda: True)
+
+  def taken(net, S=64, T=64):
+    net = dataclasses.replace(net, kernels=True)
+    return net.decodes_fused(S), net.trains_fused(S, T)
+
   assert taken(toys.network(**shape)) == (True, True)
+  assert taken(toys.network(**shape), S=65) == (True, False)
+  assert taken(toys.network(**shape), S=1025, T=2000) == (False, True)
   assert taken(toys.network(**shape | {"dtype": "float32"})) == (True, False)
   assert taken(toys.network(**shape | {"head_size": 80})) == (False, True)
-  assert taken(toys.network(**shape | {"head_size": 256})) == (True, False)
+  assert taken(toys.network(**shape | {"head_size": 256})) == (False, False)
   elsewhere = dataclasses.replace(toys.network(**shape), place=Elsewhere())
   others = [toys.network(**shape, attention="blocks"), toys.network(**shape, sliding_window=3)]
   assert [taken(net) for net in (elsewhere, *others)] == [(False, False)] * 3
+  assert not toys.network(**shape).decodes_fused(64), "devices say where there are kernels"
 
 
 class Elsewhere(Placement):
   """As of a mesh."""
+
+
+@pytest.mark.parametrize(
+  ("platform", "kind", "capability", "expected"),
+  [
+    ("gpu", "NVIDIA H100 80GB HBM3", "9.0", True),
+    ("gpu", "NVIDIA A100-SXM4-40GB", "8.0", True),
+    ("gpu", "NVIDIA GeForce RTX 2080 Ti", "7.5", False),
+    ("gpu", "AMD Instinct MI300X", "gfx942", False),
+    ("tpu", "TPU v5p", None, False),
+  ],
+)
+def test_devices_that_have_the_kernels(platform, kind, capability, expected):
+  device = types.SimpleNamespace(platform=platform, device_kind=kind, compute_capability=capability)
+  assert fused.has_kernels(device) == expected
+  network = Devices(1, None, device).network(toys.network())
+  assert network.kernels == AbsentDevices(1, None, absent=(device,)).network(toys.network()).kernels
+  assert network.kernels == expected
+  assert not make_devices(config.Parallel()).network(toys.network()).kernels
