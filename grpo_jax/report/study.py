@@ -89,12 +89,24 @@ def _setting(trial: Any, folder: str, figure: str, unit: str) -> Setting:
     params=dict(trial.params),
     state=state,
     value=_finite(trial.value) if state == COMPLETE else None,
-    interval=_finite(attributes.get("interval")),
-    values=tuple(value for value in attributes.get("values") or () if _finite(value) is not None),
+    interval=_half(attributes.get("interval")),
+    values=tuple(attributes.get("scores", {}).values()),
     curves={seed: curve for seed, curve in curves.items() if curve is not None},
     reason=attributes.get("reason") or _last_seen(trial, state),
-    command=attributes.get("command", ""),
+    command=_again(attributes, folder, trial.number),
   )
+
+
+def _half(interval: list[float] | None) -> float | None:
+  """Half of the width of an interval, which a sweep keeps by its ends."""
+  return None if interval is None else (interval[1] - interval[0]) / 2
+
+
+def _again(attributes: dict[str, Any], folder: str, number: int) -> str:
+  """The trial's command, in a folder of its own: in the trial's there is nothing left to do."""
+  command, own = attributes.get("command", ""), attributes.get("folder", "")
+  other = os.path.join(os.path.abspath(folder), f"best-{number:04d}")
+  return command.replace(own, other) if own else command
 
 
 def _last_seen(trial: Any, state: str) -> str:

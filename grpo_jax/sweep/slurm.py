@@ -14,7 +14,7 @@ from grpo_jax.sweep.options import Options
 
 _PASSED_ON = (
   *("space", "trials", "objective", "direction", "seeds", "sampler", "pruner", "study"),
-  *("hours", "trial_hours", "max_failed", "devices_per_trial"),
+  *("hours", "trial_hours", "max_failed", "population", "devices_per_trial"),
 )
 
 

@@ -98,7 +98,8 @@ def _values(text: str) -> list[Any]:
       raise ValueError("arguments have no names")
     return [_value(node) for node in call.args]
   except (SyntaxError, AssertionError):
-    raise ValueError(f"the arguments {text!r} cannot be read") from None
+    hint = ": entries are separated by ;" if "=" in text else ""
+    raise ValueError(f"the arguments {text!r} cannot be read{hint}") from None
 
 
 def _value(node: ast.expr) -> Any:

@@ -14,6 +14,7 @@ from grpo_jax.report import extra, found, importance, plain, runs, scaling, sigm
 from grpo_jax.report.interval import half_width
 from grpo_jax.report.report import report
 from tests.report import sweeps
+from tests.sweep import helpers
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_a_study_is_read(tmp_path):
   read = study.read(sweeps.small(tmp_path), "", "", "steps")
   assert (read.title, read.figure, read.lower) == ("sums", "eval/accuracy", False)
   assert read.best_first()[0].name == "trial 6"
-  assert read.best_first()[0].interval == 0.02
+  assert read.best_first()[0].interval == pytest.approx(0.02)
   assert [one.state for one in read.settings[-2:]] == ["pruned", "failed"]
   assert read.settings[-1].reason.startswith("not finite")
   assert sorted(read.settings[6].curves) == ["seed-0", "seed-1"]
@@ -116,6 +117,16 @@ def test_a_study_is_read(tmp_path):
     next(iter(read.importances)) == sweeps.LR
   )  # the objective has next to nothing to do with it
   assert read.logarithmic == {sweeps.LR}
+
+
+def test_what_a_sweep_has_kept_is_read(tmp_path):
+  helpers.sweep(tmp_path, trials=1, seeds=2)
+  (read,) = study.read(str(tmp_path), "", "", "steps").settings
+  assert len(read.values) == 2
+  assert read.value == pytest.approx(sum(read.values) / 2)
+  assert read.interval == pytest.approx(half_width(read.values))
+  assert f"--workdir={tmp_path}/best-0000/seed-1" in read.command
+  assert f"{tmp_path}/trials" not in read.command
 
 
 def test_a_study_to_be_minimised_has_its_least_first(tmp_path):

@@ -72,7 +72,8 @@ def small(folder):
     value = 0.8 - 0.01 * (number - 6) ** 2 + (0.002 if number % 2 else 0)
     params = {LR: 10 ** (-5 + number / 3), OBJECTIVE: ("ppo_clip", "cispo")[number % 2]}
     words = {"command": f"python -m experiments.train --workdir='again {number}' # {NASTY}"}
-    words |= {"values": [value - 0.01, value + 0.01], "interval": 0.02}
+    words |= {"scores": {"0": value - 0.01, "1": value + 0.01}, "values": params}
+    words |= {"interval": [value - 0.02, value + 0.02]}
     trials.append(("COMPLETE", value, params, words))
   params = {LR: 1e-2, OBJECTIVE: "cispo"}
   trials.append(("PRUNED", None, params, {"reason": "predicted to end below the best"}))

@@ -64,7 +64,7 @@ def test_steps_end_within_the_range():
     ("lr=choice((1,2))", ["(1, 2) is no number"]),
     ("lr=log(low=1,high=2)", ["no names"]),
     ("lr=log(1,,2)", ["cannot be read"]),
-    ("lr=log(1,2) x=int(1,2)", ["cannot be read"]),
+    ("lr=log(1,2) x=int(1,2)", ["cannot be read: entries are separated by ;"]),
     ("lr=log(1,2); lr=log(1,3)", ["lr is there twice"]),
   ],
 )
