@@ -100,8 +100,8 @@ class Model(Config):
   compactions: how often the batch of a decode step is halved as its answers end; each compiles the
     decode loop once more, so 0 starts soonest, and more is faster where lengths differ much.
   attention: "blocks" is the same everywhere; "auto" takes kernels that never write scores to memory
-    where there are some: one NVIDIA GPU (no mesh), layers without windows, and in training a dtype
-    of two bytes, by cuDNN.
+    where there are some: on NVIDIA GPUs, not in a mesh, for layers without windows; in training, by
+    cuDNN, in a dtype of two bytes and for prompts no longer than answers.
   """
 
   weights: str = ""

@@ -50,9 +50,14 @@ def _read(paths: list[str], storage: str, name: str, compute: str, figure: str) 
     raise ConfigError("name the folder of a sweep, or run folders: experiments.report FOLDER")
   for path in paths:
     if not os.path.isdir(path):
-      raise ConfigError(f"{path}: there is no such folder")
+      what = "is a file, not a folder" if os.path.exists(path) else "there is no such folder"
+      raise ConfigError(f"{path}: {what}")
   journal = os.path.exists(os.path.join(paths[0], study.JOURNAL))
   if not storage and not journal:
+    if any(os.path.isdir(os.path.join(paths[0], part)) for part in ("trials", "populations")):
+      raise ConfigError(
+        f"{paths[0]} is of a sweep whose study is elsewhere: name its --storage=URL too"
+      )
     return plain.read(paths, figure or "eval/accuracy", compute)
   if len(paths) > 1:
     raise ConfigError(f"{paths[0]} has a study: it is reported alone")

@@ -52,11 +52,14 @@ def scalings(found: Found) -> list[Scaling]:
 
 
 def orders(rows: list[Scaling]) -> dict[str, list[Scaling]]:
-  """The identified ones by ceiling, by B (steepest first) and by C_mid (least compute first)."""
+  """The identified ones by ceiling, by B (steepest first) and by C_mid (least compute first).
+
+  A B at its limit is not among the second.
+  """
   sure = [row for row in rows if not row.fit.doubt]
   return {
     "A": sorted(sure, key=lambda row: -row.fit.ceiling),
-    "B": sorted(sure, key=lambda row: -row.fit.exponent),
+    "B": sorted((row for row in sure if not row.fit.bound), key=lambda row: -row.fit.exponent),
     "C_mid": sorted(sure, key=lambda row: row.fit.middle),
   }
 

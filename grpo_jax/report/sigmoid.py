@@ -50,6 +50,12 @@ class Fit:
   noise: float = np.nan
   doubt: str = ""
 
+  @property
+  def bound(self) -> bool:
+    """Whether B is as steep or as flat as it may be: the evaluations are too far apart to tell."""
+    low, high = solver.EXPONENTS
+    return not 1.01 * low < self.exponent < 0.99 * high
+
   def interval(self, name: str, share: float = 0.95) -> tuple[float, float]:
     """Percentiles of "ceiling", "exponent" or "middle" that hold `share` of the replicates."""
     column = self.replicates[:, ("ceiling", "exponent", "middle").index(name)]

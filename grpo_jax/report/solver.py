@@ -10,7 +10,7 @@ import numpy as np
 
 from grpo_jax.report.extra import load
 
-_EXPONENTS = (0.25, 8.0)  # of B; published curves lie between 0.5 and 4
+EXPONENTS = (0.25, 8.0)  # of B; published curves lie between 0.5 and 4
 _BEYOND = 10.0  # C_mid is at most this far outside of the compute that was seen
 _SMALLEST = 1e-6  # the least gain, as a share of the figure's range
 _STARTS = 4  # of the coarse grid's best
@@ -42,7 +42,7 @@ class Points:
     seen = self.compute[self.compute > 0]
     gain = (_SMALLEST * (self.most - self.least), self.most - self.base)
     middle = (seen.min() / _BEYOND, seen.max() * _BEYOND)
-    low, high = np.log(np.array([gain, _EXPONENTS, middle])).T
+    low, high = np.log(np.array([gain, EXPONENTS, middle])).T
     return low, np.maximum(high, low + 1e-9)
 
 

@@ -83,7 +83,10 @@ def _fitted(row: Scaling) -> list[str]:
   if row.fit.doubt:
     return [f"not identified: {row.fit.doubt}", "-", "-"]
   parts = (row.ceiling, row.plain("exponent"), row.plain("middle"))
-  return [f"{_three(value)} [{_three(low)}, {_three(high)}]" for value, low, high in parts]
+  cells = [f"{_three(value)} [{_three(low)}, {_three(high)}]" for value, low, high in parts]
+  if row.fit.bound:
+    cells[1] = f"at its limit, {_three(row.fit.exponent)}"
+  return cells
 
 
 def _three(value: float) -> str:

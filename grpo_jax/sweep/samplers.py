@@ -18,7 +18,7 @@ def make_sampler(name: str, ranges: Mapping[str, Range]) -> Any:
   """Optuna's sampler; unseeded, for workers with one seed would try the same points.
 
   Raises:
-    ConfigError: the space has no grid, or none of a size that can be listed.
+    ConfigError: the space has no grid, or none of a size that can be listed; CMA has no range.
   """
   with extra("optuna and cmaes"):
     import cmaes  # noqa: F401, optuna asks for it only at the first trial
@@ -30,6 +30,11 @@ def make_sampler(name: str, ranges: Mapping[str, Range]) -> Any:
     if name == "tpe":
       return optuna.samplers.TPESampler(constant_liar=True)
     if name == "cma":
+      if ranges and all(found.choices for found in ranges.values()):
+        raise ConfigError(
+          "--sampler=cma moves numbers between two ends, and all of --space are choices: take"
+          " another sampler, or log(), uniform(), int()"
+        )
       return optuna.samplers.CmaEsSampler(warn_independent_sampling=False)
   return optuna.samplers.RandomSampler()
 

@@ -167,6 +167,23 @@ def test_settings_are_ordered_by_ceiling_and_by_efficiency_apart():
   assert table[4][1] == "not identified: no improvement"
 
 
+def test_an_exponent_at_its_limit_is_not_ranked():
+  """A step: any B is steep enough."""
+  compute = np.arange(0, 300, 10.0)
+  steep = sigmoid.Curve(compute, np.where(compute > 95, 0.8, 0.1))
+  plain = sigmoid.Curve(compute, sigmoid.sigmoid(compute, 0.1, 0.6, 2.0, 60.0))
+  settings = [
+    found.Setting(name, {}, curves={"0": curve})
+    for name, curve in (("steep", steep), ("plain", plain))
+  ]
+  rows = scaling.scalings(found.Found("t", "eval/accuracy", False, "steps", tuple(settings)))
+  assert [row.fit.bound for row in rows] == [True, False]
+  assert [row.setting.name for row in scaling.orders(rows)["B"]] == ["plain"]
+  table = tables.scaling(rows)
+  assert table[1][2] == "at its limit, 8"
+  assert [line[4] for line in table[1:]] == ["1, -, 2", "2, 1, 1"]
+
+
 def test_the_lines_of_a_sweep(tmp_path):
   folder = sweeps.small(tmp_path)
   lines = report([folder])
@@ -234,6 +251,16 @@ def _empty_journal(folder):
   return [str(folder)], {}, "there is no study in it"
 
 
+def _file(folder):
+  (folder / "a.html").write_text("")
+  return [f"{folder}/a.html"], {}, "is a file, not a folder"
+
+
+def _study_elsewhere(folder):
+  (folder / "trials").mkdir()
+  return [str(folder)], {}, "a sweep whose study is elsewhere: name its --storage=URL"
+
+
 def _no_database(folder):
   return [str(folder)], {"storage": f"sqlite:///{folder}/nope/a.db"}, "cannot be read as a study"
 
@@ -262,6 +289,7 @@ def _two_studies(folder):
 
 _CASES = [_nothing, _missing, _no_paths, _torn_journal, _empty_journal, _no_database]
 _CASES += [_not_a_database, _no_figure, _no_place, _figure_of_a_study, _two_studies]
+_CASES += [_file, _study_elsewhere]
 
 
 @pytest.mark.parametrize("case", _CASES)
