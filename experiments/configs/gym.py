@@ -7,10 +7,10 @@ python -m experiments.train --config=experiments/configs/gym.py --workdir=runs/c
     --config.task.name=time_intervals
 
 `gym.py:NAME` is one of TASKS with easy fields; `--config.task.name` without it is any other, as
-hard as reasoning-gym has it. The model explains where a bare answer is asked for, under every
-system message that was tried, and reasoning-gym's scorers give that next to nothing: eight batches
-of solutions show the form before 100 steps of 64 answers. One GPU or two CPU cores. Held-out
-accuracies: benchmarks/RESULTS.md.
+hard as reasoning-gym has it. The model explains where a bare answer is asked for, and
+reasoning-gym's scorers give that next to nothing (0 to 0.06 of 16 to 64 questions with full marks):
+eight batches of solutions show the form before 100 steps of 64 answers. One GPU or two CPU cores.
+Whole runs have not been measured yet.
 """
 
 from typing import Any, NamedTuple

@@ -40,8 +40,9 @@ class Config:
 
 
 def unknown_field(owner: str, name: str, known: Iterable[str]) -> str:
-  """One line that says so, and names the nearest known field."""
-  near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+  """One line that says so, and names the nearest known field: lr is that of learning_rate."""
+  known, initials = list(known), "".join(word[:1] for word in name.split("_"))
+  near = [initials] if initials in known else difflib.get_close_matches(name, known, 1, 0.4)
   hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
   return f"{owner} has no field {name!r}: {hint}"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grpo_jax.config import ConfigError, Experiment, Population, check
-from grpo_jax.config.fields import unknown_field
+from grpo_jax.config.fields import children, unknown_field
 from grpo_jax.config.population import ARRAYS, split_path
 from grpo_jax.config.values import value_at, with_values
 
@@ -81,6 +81,15 @@ def varied_fields(population: Population) -> dict[str, tuple[str, ...]]:
   return found
 
 
+def _is_there(config: Any, path: str) -> bool:
+  """Whether the config has such a field."""
+  for name in path.split("."):
+    if name not in children(config):
+      return False
+    config = children(config)[name]
+  return True
+
+
 def _check_path(experiment: Experiment, path: str) -> None:
   """Refuses a field that is not there, or that is no number in a compiled program."""
   if path == "seed":
@@ -92,6 +101,11 @@ def _check_path(experiment: Experiment, path: str) -> None:
   stage = experiment.stages[place[0]]
   rewards = [f"rewards.{name}" for name in getattr(stage, "rewards", {})]
   known = [name for name in ARRAYS if hasattr(stage, name.split(".")[0])] + rewards
+  if place[1] not in known and _is_there(stage, place[1]):
+    raise ConfigError(
+      f"{owner}: {path} is the same for all members, who share one program: what may differ is"
+      f" {', '.join(['seed', *known])}; for others, a sweep without --population"
+    )
   if place[1] not in known:
     raise ConfigError(unknown_field(f"{owner}: stages.{place[0]}", place[1], known))
   if not isinstance(value_at(stage, place[1]), (int, float)):

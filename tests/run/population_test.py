@@ -299,7 +299,8 @@ def test_members_without_a_seed_of_their_own_have_the_next_ones():
 @pytest.mark.parametrize(
   ("fields", "said"),
   [
-    ({"vary": {"stages.grpo.rollout.group_size": (2.0, 4.0)}}, "no field 'rollout.group_size'"),
+    ({"vary": {"stages.grpo.rollout.group_size": (2.0, 4.0)}}, "is the same for all members"),
+    ({"vary": {"stages.grpo.rollout.group": (2.0, 4.0)}}, "no field 'rollout.group'"),
     ({"vary": {"stages.gpro.optimizer.lr": (1e-3, 1e-2)}}, "did you mean 'stages.grpo.'"),
     ({"vary": {"stages.grpo.optimizer.lr": (1e-3,)}}, "has 1 values, and size=2"),
     ({"vary": {"stages.grpo.optimizer.lr": (1e-3, -1.0)}}, "member 1 of 2: .*must be > 0"),

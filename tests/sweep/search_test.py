@@ -22,6 +22,7 @@ def _refused(tmp_path, *words, **fields):
   ("space", "words"),
   [
     ("stages.grpo.optimizer.lrr=log(1,2)", ["config.stages.grpo.optimizer", "did you mean 'lr'?"]),
+    ("stages.grpo.optimizer.learning_rate=log(1,2)", ["did you mean 'lr'?"]),
     ("stages.gpro.steps=int(1,2)", ["'gpro'", "did you mean 'grpo'?"]),
     ("stages.grpo.optimizer=choice(1)", ["is a group", "name one of lr"]),
     ("seed.x=int(1,2)", ["config.seed is a value"]),
