@@ -111,7 +111,7 @@ test-parity: setup model gemma .venv-parity/.ready  ## Against transformers and 
 	@touch $@
 
 # Inputs that are learned stay in .cache/fuzz: the next run goes on from them.
-soak: setup  ## A run with every kind of stage, killed 50 times at random moments (15 minutes)
+soak: setup  ## A run with every kind of stage, killed 50 times at random moments (half an hour)
 	$(RUN) -m tests.faults.soak $(ARGS)
 
 fuzz: setup .venv-fuzz/.ready  ## Malformed files of every kind, SECONDS=60 each, in an environment of its own
