@@ -1,9 +1,9 @@
 """Five tasks of reasoning-gym, each before and after a small budget of steps: a table.
 
-make gym, or: python -m benchmarks.gym [--tasks=products,syllogism] [--jobs=5]
+make gym, or: python -m benchmarks.gym [--tasks=products,syllogism] [--together=5]
 
 Each run is a command of its own in ROOT/TASK; --extra=--config.seed=1 is a flag of each run.
-What is complete only has its figures read again. --jobs above 1 is for an accelerator
+What is complete only has its figures read again. --together above 1 is for an accelerator
 that small runs share: each has its part of the memory.
 """
 
@@ -21,7 +21,7 @@ from experiments.configs import gym
 from grpo_jax import config, tasks
 
 _TASKS = flags.DEFINE_list("tasks", list(gym.TASKS), "Which tasks.")
-_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at one time, on one device.", lower_bound=1)
+_TOGETHER = flags.DEFINE_integer("together", 1, "Runs at one time, on one device.", lower_bound=1)
 _EXTRA = flags.DEFINE_multi_string("extra", [], "A flag of each run; may be given several times.")
 _ROOT = flags.DEFINE_string("root", os.path.join("runs", "gym"), "The folder of the runs.")
 _CONFIG = os.path.join("experiments", "configs", "gym.py")
@@ -46,9 +46,9 @@ def main(_: list[str]) -> None:
   """Runs what is missing, then reports."""
   for name in _TASKS.value:
     gym.get_config(name)  # an unknown name ends this before the first run
-  if _JOBS.value > 1:
-    os.environ.setdefault(_MEMORY, f"{_SHARED / _JOBS.value:.3f}")
-  with concurrent.futures.ThreadPoolExecutor(_JOBS.value) as pool:
+  if _TOGETHER.value > 1:
+    os.environ.setdefault(_MEMORY, f"{_SHARED / _TOGETHER.value:.3f}")
+  with concurrent.futures.ThreadPoolExecutor(_TOGETHER.value) as pool:
     print(table(dict(zip(_TASKS.value, pool.map(_run, _TASKS.value), strict=True))))
 
 

@@ -212,6 +212,7 @@ def test_a_learned_reward_is_each_members_own(tmp_path):
   _assert_alone(own, tmp_path / "all", tmp_path, members=[1])
 
 
+@pytest.mark.slow
 def test_adapters_over_one_base(tmp_path, monkeypatch):
   """The weights are one array for all; a reference is the base."""
   once, bases = Meeting.once, []
