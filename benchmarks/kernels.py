@@ -3,7 +3,7 @@
 python -m benchmarks.kernels FOLDER [COUNT]
 
 FOLDER is what `--profile=START:STOP` or jax.profiler.trace wrote. A name without its number is a
-kind of fusion or product; what the trace knows of the operation it came from stands beside it.
+kind of fusion or product.
 """
 
 import collections
@@ -12,7 +12,7 @@ import os
 import re
 import sys
 
-from jax.profiler import ProfileData, ProfileEvent
+from jax.profiler import ProfileData
 
 
 def kernels(folder: str) -> list[tuple[float, int, str]]:
@@ -27,17 +27,10 @@ def kernels(folder: str) -> list[tuple[float, int, str]]:
         if not line.name.startswith("Stream"):
           continue
         for event in line.events:
-          name = _kind(event)
+          name = re.sub(r"[._][0-9]+", "", event.name)[:60]
           seconds[name] += event.duration_ns
           calls[name] += 1
   return [(time / 1e6, calls[name], name) for name, time in seconds.most_common()]
-
-
-def _kind(event: ProfileEvent) -> str:
-  """The kernel's name without its number, and the operation that it came from."""
-  stats = {key: str(value) for key, value in event.stats}
-  operation = stats.get("tf_op") or stats.get("hlo_op") or ""
-  return f"{re.sub(r'[._][0-9]+', '', event.name)[:60]} {operation[-60:]}".strip()
 
 
 def table(folder: str, count: int = 25) -> str:

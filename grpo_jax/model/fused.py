@@ -75,14 +75,12 @@ def branch_attention(
   chex.assert_rank([query, key, value, starts], [4, 4, 4, 1])
   S, G, T = shape
   query, key, value = (_turned(_rows(x, S, G, T), starts) for x in (query, key, value))
-  whole, (query, key, value) = (
-    query.shape,
-    (x.reshape(-1, *x.shape[2:]) for x in (query, key, value)),
-  )
+  rows = query.shape
+  query, key, value = (x.reshape(-1, *x.shape[2:]) for x in (query, key, value))
   mixed = jax.nn.dot_product_attention(
     query, key, value, is_causal=True, implementation=implementation
   )
-  mixed = _turned(mixed.reshape(whole), -starts)
+  mixed = _turned(mixed.reshape(rows), -starts)
   P, asked, told = len(starts), mixed[:, 0, :S], mixed[:, :, S : S + T]
   return jnp.concatenate([asked, told.reshape(P, G * T, *told.shape[3:])], axis=1)
 

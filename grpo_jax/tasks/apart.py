@@ -24,6 +24,22 @@ def in_share(keys: np.ndarray | int, share: float) -> np.ndarray:
   return np.asarray(keys, np.uint64) < np.uint64(min(int(share * 2**64), 2**64 - 1))
 
 
+def held_out_rows(keys: np.ndarray, share: float, path: str) -> np.ndarray:
+  """Which rows of a file are held out, where no second file is: `in_share` of their keys u64[n].
+
+  Raises:
+    ConfigError: one side has no row.
+  """
+  chosen = in_share(keys, share)
+  for name, count in (("held out", chosen.sum()), ("trained on", (~chosen).sum())):
+    if not count:
+      raise ConfigError(
+        f"{path}: of {len(keys)} rows none is {name} with held_out_share={share:g}: change it, or"
+        " name a file in held_out"
+      )
+  return chosen
+
+
 def sub_seed(seed: int, *path: int | str) -> int:
   """A seed of its own for a part of what is drawn from `seed`, in [0, 2^31)."""
   words = [key_of(part) if isinstance(part, str) else part for part in path]

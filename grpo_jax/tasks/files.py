@@ -9,7 +9,7 @@ import numpy as np
 
 from grpo_jax.config import ConfigError
 from grpo_jax.config.files import Files
-from grpo_jax.tasks.apart import in_share, key_of
+from grpo_jax.tasks.apart import held_out_rows, key_of
 from grpo_jax.tasks.deal import step_order
 from grpo_jax.tasks.index import Index, Stamp, index_rows, stamp_of
 from grpo_jax.tasks.rows import found
@@ -75,13 +75,7 @@ def _indices(config: Files, reader: Reader) -> tuple[Index, Index]:
   """Rows to train on and rows held out."""
   whole = _indexed(config.train, config, reader)
   if not config.held_out:
-    chosen = in_share(whole.keys, config.held_out_share)
-    for name, count in (("held out", chosen.sum()), ("trained on", (~chosen).sum())):
-      if not count:
-        raise ConfigError(
-          f"{config.train}: of {len(whole)} questions none is {name} with"
-          f" held_out_share={config.held_out_share:g}: change it, or name a file in held_out"
-        )
+    chosen = held_out_rows(whole.keys, config.held_out_share, config.train)
     return whole.only(~chosen), whole.only(chosen)
   held = _indexed(config.held_out, config, reader)
   both = np.intersect1d(whole.keys, held.keys)

@@ -9,7 +9,7 @@ import numpy as np
 
 from grpo_jax.config import ConfigError
 from grpo_jax.config.files import Sides
-from grpo_jax.tasks.apart import in_share, key_of
+from grpo_jax.tasks.apart import held_out_rows, key_of
 from grpo_jax.tasks.index import entries
 from grpo_jax.tasks.rows import reading
 
@@ -53,13 +53,8 @@ def read_sides(
     held, more = read(files.held_out)
     _check_apart(files, [text(row) for row in whole], [text(row) for row in held])
     return Divided(whole, held, notes + more)
-  chosen = in_share(np.array([key_of(text(row)) for row in whole], np.uint64), files.held_out_share)
-  for name, count in (("held out", chosen.sum()), ("trained on", (~chosen).sum())):
-    if not count:
-      raise ConfigError(
-        f"{files.train}: of {len(whole)} rows none is {name} with held_out_share="
-        f"{files.held_out_share:g}: change it, or name a file in held_out"
-      )
+  keys = np.array([key_of(text(row)) for row in whole], np.uint64)
+  chosen = held_out_rows(keys, files.held_out_share, files.train)
   train, held = (
     [row for row, here in zip(whole, side, strict=True) if here] for side in (~chosen, chosen)
   )

@@ -163,7 +163,11 @@ _CPU = dataclasses.replace(_TINY, hidden_size=32, heads=4, head_size=8, ffn_size
 
 @pytest.mark.parametrize(
   ("layout", "share"),
-  [({}, 1), ({"mode": "pmap"}, 1), ({"mode": "mesh", "fsdp": 2, "tensor": 2}, 4)],
+  [
+    pytest.param({}, 1, marks=pytest.mark.slow),
+    pytest.param({"mode": "pmap"}, 1, marks=pytest.mark.slow),
+    ({"mode": "mesh", "fsdp": 2, "tensor": 2}, 4),
+  ],
 )
 def test_the_programs_of_a_stage_are_compiled_without_weights(layout, share):
   found = compile_stage(_experiment(**layout), "grpo", jax.devices()[:4], _CPU, prompt_length=8)

@@ -115,7 +115,7 @@ def test_devices_of_their_own_sample_the_same(tmp_path, parallel):
 
 
 @pytest.mark.fault(1)
-@pytest.mark.parametrize("lora", [0, 2])
+@pytest.mark.parametrize("lora", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_is_stopped_goes_on_the_same(tmp_path, lora):
   """It is left where it is always saved: what was sampled ahead is sampled again."""
   fields = {"lora": config.LoRA(rank=lora)}

@@ -122,6 +122,7 @@ def test_several_devices_are_stopped_and_go_on(interruptible, tmp_path, fault, p
 
 
 @pytest.mark.fault(1)
+@pytest.mark.slow
 def test_the_members_of_a_population_stop_together_and_go_on(interruptible, tmp_path):
   whole = _populated(tmp_path / "whole", lambda _: None)
 

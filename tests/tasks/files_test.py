@@ -86,9 +86,9 @@ def test_the_same_question_twice_is_on_one_side(write):
 
 def test_a_share_that_holds_out_nothing_or_all_is_said(write):
   path = write(_rows(2))
-  with pytest.raises(ConfigError, match="of 2 questions none is held out"):
+  with pytest.raises(ConfigError, match="of 2 rows none is held out"):
     tasks.build(Questions(train=path, held_out_share=1e-9))
-  with pytest.raises(ConfigError, match="of 2 questions none is trained on"):
+  with pytest.raises(ConfigError, match="of 2 rows none is trained on"):
     tasks.build(Questions(train=path, held_out_share=0.999999))
 
 
