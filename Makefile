@@ -85,13 +85,13 @@ bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## W1 to W5 beside TRL a
 	@touch $@
 
 test: setup model lint .libtpu/.ready  ## Lint, types, tests
-	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2
+	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2 --dist loadfile
 
 test-slow: setup model gemma  ## The tests that take minutes
 	$(RUN) -m pytest -m 'slow and not tpu'
 
 test-faults: setup model .libtpu/.ready  ## Each fault of tests/faults/table.py injected, and what became of it (ARGS=--fault-table=BUILD.md writes it)
-	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2 -p tests.faults.report -m 'fault and not parity' $(ARGS)
+	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2 --dist loadfile -p tests.faults.report -m 'fault and not parity' $(ARGS)
 
 test-tpu: setup .libtpu/.ready  ## The main configs compiled for TPUs that are not there (an hour on two cores)
 	PYTHONPATH=.libtpu $(RUN) -m pytest -m tpu tests/parallel/ahead_test.py

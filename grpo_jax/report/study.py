@@ -55,6 +55,7 @@ def open_study(folder: str, storage: str = "", name: str = "") -> Any:
   place = storage or os.path.join(folder, JOURNAL)
   if not storage and not os.path.isfile(place):
     raise ConfigError(f"{place}: there is no such file")
+  _must_exist(storage)
   try:
     opened = storage or optuna.storages.JournalStorage(
       optuna.storages.journal.JournalFileBackend(place)
@@ -67,6 +68,14 @@ def open_study(folder: str, storage: str = "", name: str = "") -> Any:
   except Exception as error:  # each kind of database has errors of its own
     said = " ".join(str(error).split())[:200]
     raise ConfigError(f"{place}: cannot be read as a study: {said}") from error
+
+
+def _must_exist(storage: str) -> None:
+  """SQLite would make an empty database of a mistyped name."""
+  scheme, _, path = storage.partition(":///")
+  path = path.partition("?")[0]
+  if scheme.partition("+")[0] == "sqlite" and path and not os.path.isfile(path):
+    raise ConfigError(f"--storage={storage}: there is no file {path}")
 
 
 def _chosen(names: list[str], name: str, place: str) -> str:

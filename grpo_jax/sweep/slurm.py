@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ _PASSED_ON = (
   *("space", "trials", "objective", "direction", "seeds", "sampler", "pruner", "study"),
   *("hours", "trial_hours", "max_failed", "population", "devices_per_trial"),
 )
+# What sbatch reads: it would refuse another only once the job is submitted.
+_TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}")
 
 
 def submit(options: Options, asked: str, dry_run: bool, say: Callable[[str], None]) -> int:
@@ -84,6 +87,8 @@ def parse_parameters(text: str, known: set[str]) -> dict[str, Any]:
       near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
       hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
       raise ConfigError(f"--slurm: there is no option {name!r}: {hint}")
+    if name == "time" and not _TIME.fullmatch(value):
+      raise ConfigError(f"--slurm: time={value!r} is not minutes, H:MM:SS or D-HH:MM:SS")
     found[name] = int(value) if value.isdigit() else value
   return found
 

@@ -1,5 +1,7 @@
 """What a network may trade for memory without a change of value or gradient."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from tests import toys
 ROWS = [[3, 1, 4, 1, 5], [9, 2]]
 
 
+@functools.cache
 def gradient(T: int, **fields):
   """The gradient of the sum of log-probs of random answers, not yet compiled."""
   net = toys.network(layers=8, hidden_size=32, ffn_size=96, **fields)
@@ -20,8 +23,10 @@ def gradient(T: int, **fields):
   return jax.jit(jax.value_and_grad(loss)), toys.random_params(net)
 
 
-@pytest.mark.parametrize("T", [6, 150])
-@pytest.mark.parametrize("unroll", [1, 3, 0])
+_LONG = [pytest.param(150, unroll, marks=pytest.mark.slow) for unroll in (1, 0)]
+
+
+@pytest.mark.parametrize(("T", "unroll"), [(6, 1), (6, 3), (6, 0), (150, 3), *_LONG])
 def test_remat_and_unroll_change_no_gradient(T, unroll):
   function, params = gradient(T)
   value, expected = function(params)

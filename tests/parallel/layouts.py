@@ -1,6 +1,6 @@
 """The same five steps of GRPO on every layout of eight devices that are not there: a program.
 
-python -m tests.parallel.layouts KIND OUT.npz
+python -m tests.parallel.layouts KIND OUT.npz LAYOUT...
 """
 
 import os
@@ -103,10 +103,10 @@ def run(name: str, kind: str, folder: str) -> dict[str, np.ndarray]:
 LOSS = {"grpo": "policy", "ppo": "ppo"}
 
 if __name__ == "__main__":
-  kind, out = sys.argv[1:]
+  kind, out, *names = sys.argv[1:]
   jax.config.update("jax_disable_most_optimizations", True)
   found = {}
-  for name in LAYOUTS:
+  for name in names:
     for key, value in run(name, kind, os.path.dirname(out)).items():
       found[f"{name}/{key}"] = value
     print(name, flush=True)

@@ -262,7 +262,7 @@ def _study_elsewhere(folder):
 
 
 def _no_database(folder):
-  return [str(folder)], {"storage": f"sqlite:///{folder}/nope/a.db"}, "cannot be read as a study"
+  return [str(folder)], {"storage": f"sqlite:///{folder}/a.db"}, r"there is no file .*/a\.db"
 
 
 def _not_a_database(folder):

@@ -60,6 +60,7 @@ def test_the_reference_is_the_base_and_no_second_model(tmp_path):
   assert not os.path.exists(tmp_path / "reference")
 
 
+@pytest.mark.slow
 def test_the_kl_to_the_base_is_that_of_a_reference_of_its_own(tmp_path):
   """A later stage that keeps the reference of the first measures from the first one's base."""
   kept = config.Switch(reference="keep")
@@ -72,6 +73,7 @@ def test_the_kl_to_the_base_is_that_of_a_reference_of_its_own(tmp_path):
   assert last[-1] > last[1] > 0  # the adapters of the first stage are in the second one's weights
 
 
+@pytest.mark.slow
 def test_what_goes_on_is_the_weights_with_the_adapters(tmp_path):
   """The next stage begins where the adapted policy stood, and the export is that policy."""
   own = small.experiment({"sft": small._sft(lora=_LORA), "grpo": small._grpo(steps=1)})

@@ -129,7 +129,8 @@ def test_episodes_go_with_whatever_an_update_can_be(name, tmp_path):
   assert last["train/grad_norm"] > 0
 
 
-@pytest.mark.parametrize("mode", ["pmap", pytest.param("mesh", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["pmap", "mesh"])
 def test_the_curve_is_that_of_one_device(mode, tmp_path):
   one = run(experiment({"grpo": _grpo()}), tmp_path / "one")
   many = run(experiment({"grpo": _grpo()}, mode=mode), tmp_path / mode)
@@ -143,9 +144,8 @@ def test_the_curve_is_that_of_one_device(mode, tmp_path):
 FIELDS = {"turns": {"turns": 3}, "observation_tokens": {"observation_tokens": 5}}
 
 
-@pytest.mark.parametrize(
-  "name", ["turns", pytest.param("observation_tokens", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIELDS)
 def test_the_fields_of_turns_change_what_is_learned(name, tmp_path):
   """After demonstrations that guess on: an untrained model's turns are cut."""
   for at, turns in enumerate((_TURNS, _TURNS | FIELDS[name])):

@@ -162,6 +162,7 @@ def _second_member_is_alone(beside, values, tmp_path):
   assert np.abs(first - second).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_arrays_are_each_members_own(tmp_path):
   """A field that was a constant of the program would be the first member's for all."""
   _second_member_is_alone({}, _TOGETHER, tmp_path)

@@ -59,6 +59,7 @@ def test_one_bad_update_is_skipped_and_kept_and_is_bad_again(tmp_path, stage):
 
 
 @pytest.mark.fault(10)
+@pytest.mark.slow
 def test_only_the_first_and_the_last_of_a_stage_are_kept(tmp_path):
   """A learning rate that breaks the parameters: all that follows is bad, and the third ends it."""
   stage = stages_test._grpo(steps=9, max_nonfinite=2)

@@ -77,6 +77,7 @@ def test_a_stage_that_stops_early_hands_over_to_the_next(tmp_path):
 
 
 @pytest.mark.fault(33)
+@pytest.mark.slow
 def test_a_run_killed_after_a_stage_stopped_goes_on_in_the_next(tmp_path):
   """The stop is not a file of its own: it is read from the evaluations that are written."""
   stages = {"sft": _sft(steps=9, stop=_TIRED), "grpo": _grpo()}
@@ -156,6 +157,7 @@ def test_stages_that_are_not_there_or_out_of_order_are_refused(chosen, tmp_path)
   assert not os.listdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_kept_moments_make_another_run_of_the_same_lengths(tmp_path):
   for moments in ("fresh", "keep"):
     more = _grpo(switch=config.Switch(moments=moments))
@@ -258,6 +260,7 @@ def test_a_learned_reward_is_a_held_out_score_once_its_stage_has_ended(tmp_path)
     assert np.isfinite(line.get("eval/stage:judge", 0.0))
 
 
+@pytest.mark.slow
 def test_many_steps_in_one_program_by_a_learned_reward_are_those_of_the_host(tmp_path):
   for name, steps in (("host", 1), ("program", 3)):
     own = _world(_judged(), (), steps_per_program=steps)

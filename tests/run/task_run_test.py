@@ -104,7 +104,9 @@ def test_the_level_is_told_moves_and_is_what_was_asked(whole):
   assert any(int(re.findall(r"\d+", r["prompt"])[0]) > 9 for r in records if r["task"] == "climb")
 
 
-@pytest.mark.parametrize("after", [3, 5, 7])
+@pytest.mark.parametrize(
+  "after", [pytest.param(3, marks=pytest.mark.slow), 5, pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_goes_on_at_the_same_level(whole, tmp_path, after):
   class KilledError(Exception):
     pass

@@ -59,9 +59,15 @@ def test_without_slurm_it_is_one_line(tmp_path, monkeypatch):
     ("partiton=gpu", "did you mean 'partition'?"),
     ("gpu", "not NAME=VALUE"),
     ("zzz=1", "known are"),
+    ("time=4h", "not minutes, H:MM:SS or D-HH:MM:SS"),
   ],
 )
 def test_a_wrong_option_is_one_line(text, word):
   with pytest.raises(ConfigError) as error:
     parse_parameters(text, {"partition", "time"})
   assert word in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "time"), [("240", 240), ("4:00:00", "4:00:00"), ("1-12", "1-12")])
+def test_a_time_is_as_sbatch_reads_it(text, time):
+  assert parse_parameters(f"time={text}", {"time"}) == {"time": time}
