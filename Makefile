@@ -59,7 +59,7 @@ overoptimisation: setup  ## A flawed reward model, optimised too far and stopped
 seeds: setup  ## 32 seeds of the main presets, each preset one program: tables and a picture (30 minutes on two cores)
 	$(RUN) -m benchmarks.seed_variance $(ARGS)
 
-gym: setup model  ## Five tasks of reasoning-gym, held-out accuracy before and after 100 steps: a table
+gym: setup model  ## Five tasks of reasoning-gym, held-out accuracy before and after 40 steps: a table (half an hour or more on two cores)
 	$(RUN) -m benchmarks.gym $(ARGS)
 
 growth: setup  ## How seconds and memory grow with devices, group, answers, model: tables and a picture

@@ -9,7 +9,7 @@ python -m experiments.train --config=experiments/configs/gym.py --workdir=runs/c
 `gym.py:NAME` is one of TASKS with easy fields; `--config.task.name` without it is any other, as
 hard as reasoning-gym has it. The model explains where a bare answer is asked for, and
 reasoning-gym's scorers give that next to nothing (0 to 0.06 of 16 to 64 questions with full marks):
-eight batches of solutions show the form before 100 steps of 64 answers. One GPU or two CPU cores.
+eight batches of solutions show the form before 40 steps of 64 answers. One GPU or two CPU cores.
 Whole runs have not been measured yet.
 """
 
@@ -64,7 +64,7 @@ def get_config(name: str = "") -> config.Experiment:
         optimizer=config.Optimizer(lr=2e-5, min_lr=2e-5, warmup_steps=3),
       ),
       "grpo": config.GRPO(
-        steps=100,
+        steps=40,
         rollout=config.Rollout(prompts=8, group_size=8, max_tokens=easy.max_tokens),
         optimizer=config.Optimizer(lr=2e-5, min_lr=2e-6, warmup_steps=3, micro_batches=2),
         rewards={"task": 1.0},
