@@ -47,6 +47,12 @@ _FAULT = flags.DEFINE_string(
 _TOLERATED = flags.DEFINE_integer(
   "tolerate_save_failures", 0, "Go on after so many failed saves in a row.", lower_bound=0
 )
+_VIEW = flags.DEFINE_enum(
+  "view", "auto", ["auto", "live", "plain"], "Drawn in a terminal (auto, live), or in lines."
+)
+_QUIET = flags.DEFINE_bool("quiet", False, "Only warnings, errors and the closing lines.")
+_TRACKER = flags.DEFINE_list("tracker", [], "Give figures to these too: wandb, mlflow, trackio.")
+_PROJECT = flags.DEFINE_string("tracker_project", "grpo_jax", "The project of trackers.")
 flags.mark_flag_as_required("config")
 
 
@@ -60,7 +66,13 @@ def main(_: list[str]) -> None:
     processes = (_ADDRESS.value, _COUNT.value, _INDEX.value)
     launch.distribute(_DISTRIBUTED.value, *processes, _HEARTBEAT.value)
     several = (_POPULATION.value, _VARY.value, _FAULT.value, _TOLERATED.value)
-    launch.train(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value, *several)
+    launch.train(
+      *(_CONFIG.value, _WORKDIR.value, _PROFILE.value, _STAGES.value, *several),
+      view=_VIEW.value,
+      quiet=_QUIET.value,
+      trackers=_TRACKER.value,
+      tracker_project=_PROJECT.value,
+    )
 
 
 def console_main() -> None:

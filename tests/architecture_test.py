@@ -23,7 +23,7 @@ _LEVEL = {name: level for level, names in enumerate(_LEVELS) for name in names}
 _IMPURE = {"absl", "orbax", "os", "io", "sys", "time", "random", "subprocess", "logging", "pathlib"}
 _EXTRAS = {"gguf", "tokenizers", "safetensors", "jinja2", "matplotlib", "tensorboardX", "pyarrow"}
 _EXTRAS |= {"optuna", "cmaes", "scipy", "submitit", "plotly", "pebble"}
-_EXTRAS |= {"reasoning_gym", "math_verify"}
+_EXTRAS |= {"reasoning_gym", "math_verify", "rich", "wandb", "mlflow", "trackio"}
 _DEVICES = re.compile(r"pmap|Mesh|sharding|shard_map|Sharding|PartitionSpec|make_mesh")
 _PURE = {f"report/{name}.py" for name in ("sigmoid", "solver", "bootstrap", "halves")}
 # Programs of their own, started only where the extra is there.

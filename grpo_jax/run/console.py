@@ -16,7 +16,7 @@ _LONGEST = 90
 
 
 def step_line(
-  stage: str, step: int, steps: int, figures: dict[str, float], seconds_left: float
+  stage: str, step: int, steps: int, figures: Mapping[str, float], seconds_left: float
 ) -> str:
   """One line a step, in columns: what there is of reward, length, entropy H, KL, speed, time left.
 
@@ -30,7 +30,7 @@ def step_line(
     if name in figures and name != hidden
   ]
   if "time/tokens_per_s" in figures:
-    parts.append(f"{_short(figures['time/tokens_per_s']):>4} tok/s")
+    parts.append(f"{short(figures['time/tokens_per_s']):>4} tok/s")
   if "time/step_s" in figures:
     parts.append(f"{_column(figures['time/step_s'], 5, '.1f')}s")
   return "  ".join([*parts, f"left {duration(seconds_left)}"])
@@ -57,8 +57,8 @@ def _column(value: float, width: int, form: str) -> str:
   return f"{'-' if math.isnan(value) else format(value, form):>{width}}"
 
 
-def _short(count: float) -> str:
-  """As 58, 1.2k, 12k or 3.4M."""
+def short(count: float) -> str:
+  """A count as 58, 1.2k, 12k or 3.4M."""
   if not math.isfinite(count):
     return "-"
   for size, unit in ((1e6, "M"), (1e3, "k")):
@@ -135,11 +135,15 @@ def closing(workdir: str, ends: Sequence[float] | None, picture: str | None) -> 
   return "\n".join(lines)
 
 
-def shown(text: str) -> str:
+def shown(text: str, longest: int = _LONGEST) -> str:
   """Text of a model on one line that a terminal can be given: no control codes, not too long."""
-  text = text[: 4 * _LONGEST].replace("\t", " ").replace("\n", "⏎")
-  text = _CONTROL.sub("", text)
-  return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+  text = stripped(text[: 4 * longest]).replace("\n", "⏎")
+  return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def stripped(text: str) -> str:
+  """Text without what a terminal would obey, but for the ends of its lines."""
+  return _CONTROL.sub("", text.replace("\t", " "))
 
 
 def duration(seconds: float) -> str:

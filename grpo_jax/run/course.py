@@ -17,6 +17,7 @@ from grpo_jax.run.stage import Runner, Setting, Told
 from grpo_jax.run.stop import is_best, is_over
 from grpo_jax.run.stopping import Asked, StopError
 from grpo_jax.run.teller import Teller
+from grpo_jax.run.view import View
 from grpo_jax.types import TrainState
 
 
@@ -27,7 +28,7 @@ class Desk:
   checkpoints: Checkpointer
   writer: AnyWriter
   teller: Teller
-  say: Callable[[str], None]
+  view: View
   trace: Profile
   asked: Asked
 
@@ -55,7 +56,8 @@ class Course:
     self._save_best, self._saved, self._first = save_best, step, step
     self._stage, self._started = setting.experiment.stages[setting.name], time.monotonic()
     self._waiting: list[tuple[int, Told]] = []
-    self._bad = Bad(setting, desk.checkpoints, desk.say)
+    self._bad = Bad(setting, desk.checkpoints, desk.view.warning)
+    desk.teller.begin(setting.name, step)
 
   def run(self) -> TrainState:
     """The state at the stage's end.
@@ -96,7 +98,7 @@ class Course:
     self._waiting.append((self.step, told))
     self.step = now
     if desk.trace.after(before + now, self.state):
-      desk.say(f"profile of steps up to {before + now} in {desk.trace.folder}")
+      desk.view.say(f"profile of steps up to {before + now} in {desk.trace.folder}")
     evaluated = due(self._setting.experiment, self._setting.name, now)
     kept = is_kept(self._setting.experiment, self._setting.name, now)
     # Programs of many steps are read while the next one runs.
@@ -134,7 +136,7 @@ class Course:
     if self._runner.exact:
       self._save(None)
     else:
-      self._desk.say(f"{self._setting.name}: steps after {self._saved} will be taken again")
+      self._desk.view.say(f"{self._setting.name}: steps after {self._saved} will be taken again")
 
 
 def due(experiment: Experiment, name: str, step: int) -> bool:

@@ -37,7 +37,7 @@ class Follower:
   def metrics(self, stage: str) -> Iterator[dict[str, Any]]:
     yield from (line for line in self._metrics if line["stage"] == stage)
 
-  def close(self) -> None:
+  def close(self, *, whole: bool = True) -> None:
     pass
 
 

@@ -1,5 +1,6 @@
 """From the command line to a run: errors that a person can mend are one line, and exit with 2."""
 
+import contextlib
 import functools
 import logging
 import os
@@ -40,20 +41,27 @@ def train(
   vary: str = "",
   fault: str = "",
   tolerate_save_failures: int = 0,
+  *,
+  view: str = "auto",
+  quiet: bool = False,
+  trackers: Sequence[str] = (),
+  tracker_project: str = "grpo_jax",
 ) -> None:
   """Runs or resumes the experiment in `workdir`, or a population of it.
 
   `profile`, `stages`, `fault` and `tolerate_save_failures` as in `run.loop.run`; `population` and
-  `vary` set the fields of `experiment.population`.
+  `vary` set the fields of `experiment.population`; `view` and `quiet` as in `run.live.make_view`.
   """
   if not workdir:
     _stop("--workdir is missing: name the folder of the run, as in --workdir=runs/first")
   from grpo_jax.run.compiled import keep_compiled
+  from grpo_jax.run.live import make_view
   from grpo_jax.run.loop import run
   from grpo_jax.run.machine import check_devices
   from grpo_jax.run.members import set_population
   from grpo_jax.run.population import run_population
   from grpo_jax.run.stopping import StopError
+  from grpo_jax.run.trackers import Tracking
 
   keep_compiled(_warn)
 
@@ -67,15 +75,19 @@ def train(
       "fault": fault,
       "tolerate_save_failures": tolerate_save_failures,
     }
-    if experiment.population.size == 1:
-      run(experiment, str(workdir), say=_say, stages=stages, **own)
-    elif any(own.values()):
+    if experiment.population.size > 1 and any(own.values()):
       raise ConfigError(
         "--profile, --inject_fault and --tolerate_save_failures are of a run by itself: not of a"
         " population"
       )
-    else:
-      run_population(experiment, str(workdir), say=_say, stages=stages)
+    told: dict[str, Any] = {"stages": stages, "tracking": Tracking(trackers, tracker_project)}
+    names = list(experiment.stages)
+    made = make_view(view, _say, str(workdir), names, quiet=quiet)
+    with contextlib.closing(made) as told["view"]:
+      if experiment.population.size == 1:
+        run(experiment, str(workdir), **own, **told)
+      else:
+        run_population(experiment, str(workdir), **told)
 
   try:
     _in_one_line(start)

@@ -36,6 +36,8 @@ from grpo_jax.run.stages import Stages
 from grpo_jax.run.stop import best_at
 from grpo_jax.run.stopping import Asked
 from grpo_jax.run.tolerance import Tolerance
+from grpo_jax.run.trackers import UNTRACKED, Tracking, check_trackers
+from grpo_jax.run.view import Plain, View, unheard
 from grpo_jax.tasks import Example, Task
 
 
@@ -56,23 +58,27 @@ def run(
   workdir: str,
   *,
   say: Callable[[str], None] = print,
+  view: View | None = None,
   profile: str = "",
   stages: Sequence[str] = (),
   shared: Shared | None = None,
   fault: str = "",
   tolerate_save_failures: int = 0,
+  tracking: Tracking = UNTRACKED,
 ) -> dict[str, float]:
   """Runs what is left of an experiment in `workdir`; the same call resumes it.
 
   Args:
     experiment: checked and frozen here.
     workdir: the run folder; made if it is not there.
-    say: takes the lines meant for a person.
+    say: takes the lines meant for a person, where there is no view.
+    view: takes what there is to tell, as the lines or otherwise.
     profile: "START:STOP", the steps to write a profiler trace of; empty for none.
     stages: names of those to run, in the experiment's order; empty for all.
     shared: what a member of a population has with the others; a run by itself has None.
     fault: FAULT:PLACE@N of a drill, see `drill.parse`; empty for none.
     tolerate_save_failures: how many in a row the run goes on after.
+    tracking: the trackers that are given the figures too.
 
   Of several processes all call it alike; the first says and writes what there is. SIGTERM and
   SIGINT end it after what is in work, with its state saved.
@@ -86,7 +92,7 @@ def run(
     RuntimeError: nothing can be learned: no answer can be scored, or gradients are not finite.
     StopError: a signal has asked it to stop.
   """
-  say = say if processes.index() == 0 else _unheard
+  view = (view or Plain(say)) if processes.index() == 0 else unheard()
   workdir = os.path.abspath(workdir)  # whatever changes the process's folder later
   with processes.together():
     check(experiment)
@@ -96,8 +102,9 @@ def run(
     if fault:
       check_drill(fault, experiment)
     task, examples, notes = _data(experiment)
+    check_trackers(tracking)
     for line in notes:
-      say(line)
+      view.say(line)
   watch = contextlib.nullcontext(shared.asked) if shared else stopping.watching()
   with claim(workdir, experiment), parting.guard(), watch as asked:
     freeze(experiment)
@@ -107,7 +114,7 @@ def run(
     check_context(experiment, policy.network.architecture.context_length)
     check_templates(experiment, policy.tokenizer)
     if shared is None:
-      memory.foresee(experiment, policy, say)
+      memory.foresee(experiment, policy, view.warning)
     devices = shared.devices if shared else make_devices(experiment.parallel)
     check_batches(experiment, devices)
     network = devices.network(policy.network)
@@ -120,18 +127,21 @@ def run(
       workers=workers if experiment.scoring.workers else None,
     )
     evaluate = make_evaluate(setting, examples)
-    course = Stages(setting, evaluate, say, trace, asked, Tolerance(tolerate_save_failures, say))
+    tolerance = Tolerance(tolerate_save_failures, view.warning)
+    course = Stages(setting, evaluate, view, trace, asked, tolerance, tracking)
     for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
-      say(line)
+      view.warning(line)
+    whole = False
     try:
       # Before files are closed, for which all wait.
       with parting.guard(), memory.explained(experiment, policy):
         course.run(policy.params, stages or list(experiment.stages))
+      whole = True
     finally:
       workers.close()
-      course.close()
+      course.close(whole=whole)
     processes.agree(True)  # that all files are there
-  return _finish(experiment, workdir, say, draw=shared is None)
+  return _finish(experiment, workdir, view, draw=shared is None)
 
 
 def _check_alone(experiment: Experiment, tolerated: int) -> None:
@@ -163,13 +173,7 @@ def _pause(asked: Asked, *, alone: bool) -> Callable[[str], None]:
   return stopping.pause(asked) if alone and processes.count() == 1 else stopping.no_pause
 
 
-def _unheard(line: str) -> None:
-  """For all processes but the first."""
-
-
-def _finish(
-  experiment: Experiment, workdir: str, say: Callable[[str], None], *, draw: bool
-) -> dict[str, float]:
+def _finish(experiment: Experiment, workdir: str, view: View, *, draw: bool) -> dict[str, float]:
   """Draws the curve, and says how it went and what to type next."""
   metrics = os.path.join(workdir, "metrics.jsonl")
   evaluations = going_on(experiment.stages, _lines(metrics))
@@ -182,11 +186,11 @@ def _finish(
     if picture:
       learning_curve(metrics, picture)
   except ImportError as error:
-    say(str(error))
+    view.warning(str(error))
     picture = None
   if len(experiment.stages) > 1 and evaluations:
-    say(console.stage_table(evaluations, experiment.evaluation.scores))
-  say(console.closing(workdir, ends, picture))
+    view.closing(console.stage_table(evaluations, experiment.evaluation.scores))
+  view.closing(console.closing(workdir, ends, picture))
   return found
 
 

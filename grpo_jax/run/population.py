@@ -1,6 +1,7 @@
 """A population: every member a whole run in a folder of its own, all of them in one program."""
 
 import contextlib
+import dataclasses
 import math
 import os
 import threading
@@ -19,6 +20,9 @@ from grpo_jax.run.members import Result, make_members, table, varied_fields, wri
 from grpo_jax.run.policy import Policy, load_policy
 from grpo_jax.run.record import claim
 from grpo_jax.run.stopping import Asked, StopError
+from grpo_jax.run.trackers import UNTRACKED, Tracking, check_trackers
+from grpo_jax.run.view import Plain, View
+from grpo_jax.run.voice import Voice
 
 # A file of this name in a member's folder ends it after its step: a sweep prunes so.
 END = "END"
@@ -30,7 +34,9 @@ def run_population(
   workdir: str,
   *,
   say: Callable[[str], None] = print,
+  view: View | None = None,
   stages: Sequence[str] = (),
+  tracking: Tracking = UNTRACKED,
 ) -> list[Result]:
   """Runs what is left of all members of `experiment.population`; the same call resumes them.
 
@@ -50,13 +56,17 @@ def run_population(
     raise ConfigError(
       f"config.population.size={len(own)} is of parallel.mode='single' or 'mesh' and one process"
     )
-  workdir = os.path.abspath(workdir)
+  workdir, view = os.path.abspath(workdir), view or Plain(say)
+  tracking = dataclasses.replace(tracking, group=os.path.basename(workdir))
+  check_trackers(tracking)
   with claim(workdir, experiment), stopping.watching() as asked:
     policy = load_policy(experiment) if experiment.model.weights else None
-    voice = _Voice(say, len(own))
+    voice = Voice(view, len(own))
     crews = [
       _Crew(
-        own, numbers, workdir, voice, stages, policy, _meeting(experiment, device, numbers), asked
+        *(own, numbers, workdir, voice, stages, tracking, policy),
+        meeting=_meeting(experiment, device, numbers),
+        asked=asked,
       )
       for device, numbers in _shares(experiment)
     ]
@@ -65,8 +75,8 @@ def run_population(
   results = [crew.results[number] for crew in crews for number in crew.numbers]
   write_results(workdir, own, results)
   for line in table(experiment.population, own, results):
-    say(line)
-  say(f"next              python -m experiments.report {workdir}")
+    view.closing(line)
+  view.closing(f"next              python -m experiments.report {workdir}")
   if all(result.reason for result in results):
     raise RuntimeError(f"all {len(own)} members have failed, the first: {results[0].reason}")
   return results
@@ -122,24 +132,6 @@ def _run_all(crews: Sequence["_Crew"]) -> None:
       raise crew.error
 
 
-class _Voice:
-  """Passes on what the first of the members that go on says."""
-
-  def __init__(self, say: Callable[[str], None], size: int):
-    self._say, self._left = say, set(range(size))
-
-  def heard(self, number: int, line: str) -> None:
-    """A member's line."""
-    if number == min(self._left):
-      self._say(line)
-
-  def over(self, number: int, reason: str) -> None:
-    """A member has ended."""
-    self._left.discard(number)
-    if reason and reason != _STOPPED:
-      self._say(f"member {number} has failed: {reason}")
-
-
 class _Crew:
   """The members of one device, each in its thread, and the thread of their meeting."""
 
@@ -148,8 +140,9 @@ class _Crew:
     own: Sequence[Experiment],
     numbers: range,
     workdir: str,
-    voice: _Voice,
+    voice: Voice,
     stages: Sequence[str],
+    tracking: Tracking,
     policy: Policy | None,
     meeting: Meeting,
     asked: Asked,
@@ -158,7 +151,7 @@ class _Crew:
     self.error: BaseException | None = None
     self.results = {number: Result() for number in numbers}
     self._own, self._workdir, self._voice = own, workdir, voice
-    self._stages, self._policy, self._asked = stages, policy, asked
+    self._stages, self._tracking, self._policy, self._asked = stages, tracking, policy, asked
 
   def threads(self) -> list[threading.Thread]:
     """Not yet started."""
@@ -176,7 +169,7 @@ class _Crew:
     result, folder = self.results[number], os.path.join(self._workdir, f"member-{number:03d}")
     index = number - self.numbers.start
     with contextlib.ExitStack() as stack:
-      stack.callback(lambda: self._voice.over(number, result.reason))
+      stack.callback(lambda: self._voice.over(number, _told(result.reason)))
       stack.callback(self.meeting.leave, index)
       try:
         stack.enter_context(jax.default_device(self.meeting.device))
@@ -192,15 +185,21 @@ class _Crew:
     """A member's run; what it raises is in its log too."""
     index = number - self.numbers.start
 
-    def say(line: str) -> None:
+    def put(line: str) -> None:
       print(line, file=log, flush=True)
       if os.path.exists(os.path.join(folder, END)):
         raise RuntimeError("told to end")
-      self._voice.heard(number, line)
 
     shared = Shared(self.meeting.member(index), self._policy, self._asked)
+    view = self._voice.member(number, put)
+    own: dict[str, Any] = {"view": view, "stages": self._stages, "shared": shared}
     try:
-      return run(self._own[number], folder, say=say, stages=self._stages, shared=shared)
+      return run(self._own[number], folder, tracking=self._tracking, **own)
     except Exception:
       traceback.print_exc(file=log)
       raise
+
+
+def _told(reason: str) -> str:
+  """A reason that is said as the member ends: one that was stopped is as all others are."""
+  return "" if reason == _STOPPED else reason

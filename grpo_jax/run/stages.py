@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 
@@ -12,7 +12,7 @@ from grpo_jax.parallel import Member, processes
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.course import Course, Desk, over
 from grpo_jax.run.evaluate import Evaluate
-from grpo_jax.run.follower import Follower
+from grpo_jax.run.follower import AnyWriter, Follower
 from grpo_jax.run.intact import set_aside
 from grpo_jax.run.kinds import make_runner
 from grpo_jax.run.learned import held_out_scores, make_learned_reward
@@ -23,7 +23,9 @@ from grpo_jax.run.stopping import Asked, never
 from grpo_jax.run.switch import kept_moments, reference_of
 from grpo_jax.run.teller import Teller
 from grpo_jax.run.tolerance import Tolerance
+from grpo_jax.run.trackers import UNTRACKED, Tracking, start_trackers
 from grpo_jax.run.trained import merged_policy
+from grpo_jax.run.view import View
 from grpo_jax.run.writer import Writer
 from grpo_jax.types import Params, TrainState
 
@@ -35,16 +37,17 @@ class Stages:
     self,
     setting: Setting,
     evaluate: Evaluate,
-    say: Callable[[str], None],
+    view: View,
     trace: Profile,
     asked: Asked = never,
     tolerance: Tolerance | None = None,
+    tracking: Tracking = UNTRACKED,
   ):
-    self.setting, self.say, self.trace = setting, say, trace
+    self.setting, self.say, self.trace = setting, view.say, trace
     self.config, workdir = setting.experiment, setting.workdir
     with processes.together():
       for line in set_aside(workdir) if processes.index() == 0 else ():
-        say(line)
+        view.warning(line)
     ends = list(itertools.accumulate(stage.steps for stage in self.config.stages.values()))
     alone = not isinstance(setting.devices, Member)
     self.checkpoints = Checkpointer(
@@ -53,10 +56,13 @@ class Stages:
     self.done = self.checkpoints.latest() or 0
     names = list(self.config.stages)
     stage, step = position(self.config, self.done)
-    make = Follower if processes.index() else Writer
-    self.writer = make(workdir, names, names[stage] if self.done else None, step)
-    teller = Teller(self.config.stages, self.writer, evaluate, say)
-    self.desk = Desk(self.checkpoints, self.writer, teller, say, trace, asked)
+    place = (workdir, names, names[stage] if self.done else None, step)
+    if processes.index():
+      self.writer: AnyWriter = Follower(*place)
+    else:
+      self.writer = Writer(*place, trackers=start_trackers(tracking, self.config, workdir))
+    teller = Teller(self.config.stages, self.writer, evaluate, view)
+    self.desk = Desk(self.checkpoints, self.writer, teller, view, trace, asked)
     self.last: TrainState | None = None  # the state that the stage before ended with
 
   def run(self, params: Params, chosen: Sequence[str]) -> None:
@@ -169,10 +175,10 @@ class Stages:
       state = state.replace(opt_state=kept_moments(self.last, state))  # type: ignore[attr-defined]
     return state
 
-  def close(self) -> None:
-    """Waits until all files are complete."""
+  def close(self, *, whole: bool) -> None:
+    """Waits until all files are complete; `whole`: the run has come to its end."""
     self.trace.close()
-    self.writer.close()
+    self.writer.close(whole=whole)
     self.checkpoints.close()
 
 

@@ -1,21 +1,17 @@
 """What a run writes down and says of its steps and states."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from grpo_jax.config import ConfigError, Stage
 from grpo_jax.rewards import LearnedReward
-from grpo_jax.run import console
 from grpo_jax.run.evaluate import Evaluate
 from grpo_jax.run.figures import memory_figures
 from grpo_jax.run.follower import AnyWriter
 from grpo_jax.run.health import Health
 from grpo_jax.run.stage import Outcome, Runner
+from grpo_jax.run.view import View
 from grpo_jax.run.writer import finite
 from grpo_jax.types import TrainState
-
-# Steps between the prompts that are shown with their best and worst answer.
-_SHOW_EVERY = 10
 
 
 class Teller:
@@ -26,10 +22,17 @@ class Teller:
     stages: dict[str, Stage],
     writer: AnyWriter,
     evaluate: Evaluate,
-    say: Callable[[str], None],
+    view: View,
   ):
-    self._stages, self._writer, self._evaluate, self._say = stages, writer, evaluate, say
+    self._stages, self._writer, self._evaluate, self._view = stages, writer, evaluate, view
     self._health: dict[str, Health] = {}
+
+  def begin(self, name: str, step: int) -> None:
+    """A stage goes on after so many of its steps: those of a resumed run were told already."""
+    lines, self._health[name] = list(self._writer.metrics(name)), Health()
+    for line in lines:
+      self._health[name].see(line)
+    self._view.begin(name, step, self._stages[name].steps, lines)
 
   def tell(
     self, name: str, steps: int, done: int, outcomes: Sequence[Outcome], spent: float
@@ -39,10 +42,8 @@ class Teller:
       self._write(name, step, outcome.figures | memory_figures())
       if outcome.samples:
         self._writer.write_samples(name, step, outcome.samples)
-        if len(outcomes) > 1 or step % _SHOW_EVERY == 1:
-          self._say(_sample(outcome.samples[0]))
-      left = spent * (steps - step)
-      self._say(console.step_line(name, step, steps, outcome.figures, left))
+        self._view.sample(step, outcome.samples[0], rare=len(outcomes) > 1)
+      self._view.step(name, step, steps, outcome.figures, spent)
 
   def evaluated(
     self,
@@ -63,21 +64,12 @@ class Teller:
         f"config.stages.{name}.stop.figure={stop.figure!r} is not evaluated: {known}"
       )
     self._write(name, step, figures)
-    self._say(console.evaluation_line(name, step, figures))
+    self._view.evaluated(name, step, self._stages[name].steps, figures)
     return figures.get("eval/accuracy")
 
   def _write(self, name: str, step: int, figures: dict[str, float]) -> None:
     """Writes a line, and warns where it is the first to show an illness."""
-    if name not in self._health:
-      self._health[name] = Health()
-      for line in self._writer.metrics(name):  # of a resumed run: said already
-        self._health[name].see(line)
     self._writer.write_metrics(name, step, figures)
     shown = {"step": step} | {key: finite(value) for key, value in figures.items()}
     for said in self._health[name].see(shown):
-      self._say(f"warning: {name} step {step}: {said}")
-
-
-def _sample(record: dict[str, Any]) -> str:
-  names = ("prompt", "completions", "rewards", "advantages")
-  return console.sample_block(*(record[name] for name in names))
+      self._view.warning(f"warning: {name} step {step}: {said}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from grpo_jax.run.events import Events
+from grpo_jax.run.trackers import Trackers
 
 
 class Writer:
@@ -20,23 +21,32 @@ class Writer:
     workdir: the run folder.
     stages: the stages' names in order.
     stage, step: the checkpoint's place; None starts the files anew.
+    trackers: are given the figures too; none by default.
   """
 
   def __init__(
-    self, workdir: str, stages: list[str], stage: str | None = None, step: int = 0
+    self,
+    workdir: str,
+    stages: list[str],
+    stage: str | None = None,
+    step: int = 0,
+    trackers: Trackers | None = None,
   ) -> None:
-    self._files, self._failed = {}, False
+    self._files, self._failed, dropped = {}, False, {}
     for name in ("metrics", "samples"):
       path = os.path.join(workdir, f"{name}.jsonl")
-      _cut(path, stages, stage, step)
+      dropped[name] = _cut(path, stages, stage, step)
       self._files[name] = open(path, "a", encoding="utf-8")  # noqa: SIM115, open for the run
     self._events = Events(os.path.join(workdir, "tensorboard"), stages, stage, step)
+    self._trackers = trackers or Trackers()
+    self._trackers.told(dropped["metrics"])
 
   def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
     """One line: stage, step, then the figures by name; what is not finite is null."""
     figures = {name: finite(values[name]) for name in sorted(values)}
     self._write("metrics", {"stage": stage, "step": step} | figures)
     self._events.write(stage, step, figures)
+    self._trackers.write(stage, step, figures)
 
   def write_samples(self, stage: str, step: int, records: list[dict[str, Any]]) -> None:
     """One line a prompt."""
@@ -56,8 +66,8 @@ class Writer:
       records = map(json.loads, file)
       yield from (record for record in records if record["stage"] == stage)
 
-  def close(self) -> None:
-    """Waits until all is on disk."""
+  def close(self, *, whole: bool = True) -> None:
+    """Waits until all is on disk; `whole`: the run has come to its end."""
     # After a failure what waits to be written would fail again, and hide why.
     with contextlib.suppress(OSError) if self._failed else contextlib.nullcontext():
       for file in self._files.values():
@@ -65,6 +75,7 @@ class Writer:
         os.fsync(file.fileno())
         file.close()
     self._events.close()
+    self._trackers.close(whole=whole)
 
   def _write(self, name: str, line: dict[str, Any]) -> None:
     file = self._files[name]
@@ -82,10 +93,17 @@ class Writer:
 
 def kept_lines(path: str, stages: list[str], stage: str | None, step: int) -> list[str]:
   """The lines up to a checkpoint's place, without a torn last one."""
+  return _parted(path, stages, stage, step)[0]
+
+
+def _parted(
+  path: str, stages: list[str], stage: str | None, step: int
+) -> tuple[list[str], list[dict[str, Any]]]:
+  """The lines up to a checkpoint's place, and the records after it."""
   last = (stages.index(stage), step) if stage is not None else (-1, 0)
+  kept, dropped = [], []  # type: list[str], list[dict[str, Any]]
   if not os.path.exists(path):
-    return []
-  kept = []
+    return kept, dropped
   with open(path, encoding="utf-8", errors="replace") as file:
     for line in file:
       try:
@@ -94,17 +112,20 @@ def kept_lines(path: str, stages: list[str], stage: str | None, step: int) -> li
         break  # torn by a kill: nothing after it can be trusted
       if (stages.index(record["stage"]), record["step"]) <= last:
         kept.append(line.rstrip("\n") + "\n")  # a kill can take the newline alone
-  return kept
+      else:
+        dropped.append(record)
+  return kept, dropped
 
 
-def _cut(path: str, stages: list[str], stage: str | None, step: int) -> None:
-  """Drops what stands after a checkpoint's place."""
+def _cut(path: str, stages: list[str], stage: str | None, step: int) -> list[dict[str, Any]]:
+  """Drops what stands after a checkpoint's place, and returns it."""
   if not os.path.exists(path):
-    return
-  kept, temporary = kept_lines(path, stages, stage, step), f"{path}.tmp"
+    return []
+  (kept, dropped), temporary = _parted(path, stages, stage, step), f"{path}.tmp"
   with open(temporary, "w", encoding="utf-8") as file:
     file.writelines(kept)
   os.replace(temporary, path)
+  return dropped
 
 
 def finite(value: float) -> float | None:

@@ -3,6 +3,7 @@
 import importlib
 
 import pytest
+from absl.testing import flagsaver
 
 from experiments.configs import tiny_arithmetic
 from grpo_jax.run import launch, loop
@@ -92,3 +93,38 @@ def _stopped(call):
   with pytest.raises(SystemExit) as stopped:
     call()
   return stopped.value.code
+
+
+@flagsaver.flagsaver
+def test_flags_on_what_is_told_reach_the_run(monkeypatch):
+  train, found = importlib.import_module("experiments.train"), {}
+  monkeypatch.setattr(launch, "train", lambda *_, **own: found.update(own))
+  flags = ["--quiet", "--view=plain", "--tracker=wandb,mlflow", "--tracker_project=mine"]
+  launch.parse_flags(["train", f"--config={_FILE}", *flags])
+  train.main([])
+  assert found == {
+    "quiet": True,
+    "view": "plain",
+    "trackers": ["wandb", "mlflow"],
+    "tracker_project": "mine",
+  }
+
+
+def test_a_quiet_run_says_its_warnings_and_its_end(capsys, monkeypatch, tmp_path):
+  def told(_, workdir, *, view, tracking, **own):
+    view.say(f"{tracking.names} in {tracking.project}")
+    view.warning("warning: ill")
+    view.closing("the end")
+
+  monkeypatch.setattr(loop, "run", told)
+  own = {"trackers": ["wandb"], "tracker_project": "mine"}
+  launch.train(tiny_arithmetic.get_config(), str(tmp_path), quiet=True, **own)
+  assert capsys.readouterr().out == "warning: ill\nthe end\n"
+  launch.train(tiny_arithmetic.get_config(), str(tmp_path), **own)
+  assert capsys.readouterr().out == "['wandb'] in mine\nwarning: ill\nthe end\n"
+
+
+def test_an_unknown_tracker_is_one_line(capsys, tmp_path):
+  own = {"trackers": ["wandd"]}
+  assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), str(tmp_path), **own)) == 2
+  assert "did you mean 'wandb'" in capsys.readouterr().err

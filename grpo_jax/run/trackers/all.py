@@ -1,0 +1,142 @@
+"""The trackers of a run: how they begin and are found again, and what becomes of a fault."""
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grpo_jax.config import ConfigError, Experiment
+from grpo_jax.config.fields import unknown_field
+from grpo_jax.run.trackers import mlflow, trackio, wandb
+from grpo_jax.run.trackers.courier import Courier
+from grpo_jax.run.trackers.tracker import About, Begin
+
+_LOG = logging.getLogger(__name__)
+# Which runs of the trackers a run folder goes on with.
+_KNOWN = "trackers.json"
+# By the name of the package, which is that of the extra too.
+_BEGIN: dict[str, Begin] = {"mlflow": mlflow.Run, "trackio": trackio.Run, "wandb": wandb.Run}
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracking:
+  """What is asked for: names of trackers, their project, a group for members of a population."""
+
+  names: Sequence[str] = ()
+  project: str = "grpo_jax"
+  group: str = ""
+
+
+UNTRACKED = Tracking()
+
+
+def check_trackers(tracking: Tracking) -> None:
+  """Refuses what cannot be begun.
+
+  Raises:
+    ConfigError: a tracker that is not known, or not installed.
+  """
+  for name in tracking.names:
+    if name not in _BEGIN:
+      raise ConfigError(unknown_field("--tracker", name, _BEGIN).replace("field", "tracker"))
+    try:
+      importlib.import_module(name)
+    except Exception as error:  # not only missing: one of its packages can be of another generation
+      said = "" if isinstance(error, ImportError) else f" ({str(error).splitlines()[0]})"
+      raise ConfigError(
+        f"--tracker={name}: {name} is not installed: pip install 'grpo_jax[{name}]'{said}"
+      ) from error
+
+
+class Trackers:
+  """Gives figures to all trackers of a run.
+
+  Args:
+    couriers: one for each.
+    starts: steps before each stage.
+  """
+
+  def __init__(self, couriers: Sequence[Courier] = (), starts: Mapping[str, int] | None = None):
+    self._couriers, self._starts = couriers, starts or {}
+    self._told: set[tuple[Any, ...]] = set()
+
+  def told(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Lines of metrics.jsonl that a resume takes back: trackers have them, and cannot forget.
+
+    The run will come to the same figures again.
+    """
+    self._told = {_place(line["stage"], line["step"], line) for line in lines}
+
+  def write(self, stage: str, step: int, figures: Mapping[str, float | None]) -> None:
+    """A line's figures, named STAGE/FIGURE; those without a value are left out."""
+    if not self._couriers:
+      return
+    again = _place(stage, step, figures) in self._told
+    named = {f"{stage}/{name}": value for name, value in figures.items() if value is not None}
+    for courier in self._couriers:
+      if not (again and courier.resumed):
+        courier.send(self._starts[stage] + step, named)
+
+  def close(self, *, whole: bool) -> None:
+    """Waits until they have all, or are too late."""
+    for courier in self._couriers:
+      courier.close(whole=whole)
+
+
+def start_trackers(tracking: Tracking, experiment: Experiment, workdir: str) -> Trackers:
+  """Begins the trackers that are asked for, or goes on with those that the run folder had."""
+  if not tracking.names:
+    return Trackers()
+  config = _flat(json.loads(json.dumps(dataclasses.asdict(experiment))))
+  about = About(tracking.project, os.path.basename(workdir), tracking.group, workdir, config)
+  before, known, couriers = _read(workdir), {}, []  # type: dict[str, str], dict[str, str], list
+  for name in dict.fromkeys(tracking.names):
+    try:
+      tracker = _BEGIN[name](about, before.get(name, ""))
+    except Exception as error:  # of the network, of the disk, of an account
+      said = " ".join(str(error).split()) or type(error).__name__
+      _LOG.warning("--tracker=%s: not begun, and the run goes on without: %s", name, said)
+      continue
+    known[name] = tracker.known
+    couriers.append(Courier(name, tracker, resumed=name in before))
+  _write(workdir, before | known)
+  starts, so_far = {}, 0
+  for name, stage in experiment.stages.items():
+    starts[name], so_far = so_far, so_far + stage.steps
+  return Trackers(couriers, starts)
+
+
+def _place(stage: str, step: int, figures: Mapping[str, Any]) -> tuple[Any, ...]:
+  """A line's place: a step may have one of its own and one of an evaluation."""
+  return stage, step, any(name.startswith("eval/") for name in figures)
+
+
+def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+  """Every field by its path."""
+  found: dict[str, Any] = {}
+  for name, value in config.items():
+    below = isinstance(value, dict) and value
+    found |= _flat(value, f"{path}{name}.") if below else {f"{path}{name}": value}
+  return found
+
+
+def _read(workdir: str) -> dict[str, str]:
+  try:
+    with open(os.path.join(workdir, _KNOWN), encoding="utf-8") as file:
+      return dict(json.load(file))
+  except (OSError, ValueError):
+    return {}
+
+
+def _write(workdir: str, known: Mapping[str, str]) -> None:
+  path = os.path.join(workdir, _KNOWN)
+  try:
+    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+      json.dump(known, file)
+    os.replace(f"{path}.tmp", path)
+  except OSError as error:
+    _LOG.warning("%s cannot be written (%s): a resume begins new runs of trackers", path, error)
