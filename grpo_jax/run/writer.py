@@ -32,14 +32,13 @@ class Writer:
     step: int = 0,
     trackers: Trackers | None = None,
   ) -> None:
-    self._files, self._failed, dropped = {}, False, {}
+    self._files, self._failed = {}, False
     for name in ("metrics", "samples"):
       path = os.path.join(workdir, f"{name}.jsonl")
-      dropped[name] = _cut(path, stages, stage, step)
+      _cut(path, stages, stage, step)
       self._files[name] = open(path, "a", encoding="utf-8")  # noqa: SIM115, open for the run
     self._events = Events(os.path.join(workdir, "tensorboard"), stages, stage, step)
     self._trackers = trackers or Trackers()
-    self._trackers.told(dropped["metrics"])
 
   def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
     """One line: stage, step, then the figures by name; what is not finite is null."""
@@ -93,17 +92,10 @@ class Writer:
 
 def kept_lines(path: str, stages: list[str], stage: str | None, step: int) -> list[str]:
   """The lines up to a checkpoint's place, without a torn last one."""
-  return _parted(path, stages, stage, step)[0]
-
-
-def _parted(
-  path: str, stages: list[str], stage: str | None, step: int
-) -> tuple[list[str], list[dict[str, Any]]]:
-  """The lines up to a checkpoint's place, and the records after it."""
   last = (stages.index(stage), step) if stage is not None else (-1, 0)
-  kept, dropped = [], []  # type: list[str], list[dict[str, Any]]
   if not os.path.exists(path):
-    return kept, dropped
+    return []
+  kept = []
   with open(path, encoding="utf-8", errors="replace") as file:
     for line in file:
       try:
@@ -112,20 +104,17 @@ def _parted(
         break  # torn by a kill: nothing after it can be trusted
       if (stages.index(record["stage"]), record["step"]) <= last:
         kept.append(line.rstrip("\n") + "\n")  # a kill can take the newline alone
-      else:
-        dropped.append(record)
-  return kept, dropped
+  return kept
 
 
-def _cut(path: str, stages: list[str], stage: str | None, step: int) -> list[dict[str, Any]]:
-  """Drops what stands after a checkpoint's place, and returns it."""
+def _cut(path: str, stages: list[str], stage: str | None, step: int) -> None:
+  """Drops what stands after a checkpoint's place."""
   if not os.path.exists(path):
-    return []
-  (kept, dropped), temporary = _parted(path, stages, stage, step), f"{path}.tmp"
+    return
+  kept, temporary = kept_lines(path, stages, stage, step), f"{path}.tmp"
   with open(temporary, "w", encoding="utf-8") as file:
     file.writelines(kept)
   os.replace(temporary, path)
-  return dropped
 
 
 def finite(value: float) -> float | None:

@@ -10,6 +10,8 @@ from grpo_jax.run.live.pace import Pace
 from grpo_jax.run.live.rows import chosen, number
 from grpo_jax.run.live.series import Series
 
+# Figures that say nothing where they never are another than 0, as with one update a rollout.
+_ZERO = ("policy/kl_old", "policy/clip")
 # Figures of members that have a column.
 _MEMBER = ("reward/mean", "loss/sft", "loss/text", "eval/accuracy", "policy/entropy")
 _WARNINGS = 50
@@ -128,7 +130,8 @@ class Board:
     per_second = self._pace.per_second
     left = self._steps - self._step
     known = per_second > 0
-    rows = [self._row(*row) for row in chosen(self._series)]
+    there = [name for name in self._series if name not in _ZERO or any(self._series[name].course)]
+    rows = [self._row(*row) for row in chosen(there)]
     at = self._stages.index(self._stage) + 1 if self._stage in self._stages else 0
     return Picture(
       stage=self._stage,

@@ -1,4 +1,4 @@
-"""A view that is drawn: two times a second at most, by a thread of its own."""
+"""A view that is drawn, once a second, by a thread of its own."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from grpo_jax.run.live.screen import Screen
 from grpo_jax.run.view import Figures, Plain, View
 
 # Seconds between two drawings.
-_EVERY = 0.5
+_EVERY = 1.0
 # What else is printed meanwhile, in the run folder.
 LOG = "console.log"
 

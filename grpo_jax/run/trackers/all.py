@@ -62,24 +62,14 @@ class Trackers:
 
   def __init__(self, couriers: Sequence[Courier] = (), starts: Mapping[str, int] | None = None):
     self._couriers, self._starts = couriers, starts or {}
-    self._told: set[tuple[Any, ...]] = set()
-
-  def told(self, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Lines of metrics.jsonl that a resume takes back: trackers have them, and cannot forget.
-
-    The run will come to the same figures again.
-    """
-    self._told = {_place(line["stage"], line["step"], line) for line in lines}
 
   def write(self, stage: str, step: int, figures: Mapping[str, float | None]) -> None:
     """A line's figures, named STAGE/FIGURE; those without a value are left out."""
     if not self._couriers:
       return
-    again = _place(stage, step, figures) in self._told
     named = {f"{stage}/{name}": value for name, value in figures.items() if value is not None}
     for courier in self._couriers:
-      if not (again and courier.resumed):
-        courier.send(self._starts[stage] + step, named)
+      courier.send(self._starts[stage] + step, named)
 
   def close(self, *, whole: bool) -> None:
     """Waits until they have all, or are too late."""
@@ -93,26 +83,21 @@ def start_trackers(tracking: Tracking, experiment: Experiment, workdir: str) -> 
     return Trackers()
   config = _flat(json.loads(json.dumps(dataclasses.asdict(experiment))))
   about = About(tracking.project, os.path.basename(workdir), tracking.group, workdir, config)
-  before, known, couriers = _read(workdir), {}, []  # type: dict[str, str], dict[str, str], list
+  known, couriers = _read(workdir), []
   for name in dict.fromkeys(tracking.names):
     try:
-      tracker = _BEGIN[name](about, before.get(name, ""))
+      tracker = _BEGIN[name](about, known.get(name, ""))
     except Exception as error:  # of the network, of the disk, of an account
       said = " ".join(str(error).split()) or type(error).__name__
       _LOG.warning("--tracker=%s: not begun, and the run goes on without: %s", name, said)
       continue
     known[name] = tracker.known
-    couriers.append(Courier(name, tracker, resumed=name in before))
-  _write(workdir, before | known)
+    couriers.append(Courier(name, tracker))
+  _write(workdir, known)
   starts, so_far = {}, 0
   for name, stage in experiment.stages.items():
     starts[name], so_far = so_far, so_far + stage.steps
   return Trackers(couriers, starts)
-
-
-def _place(stage: str, step: int, figures: Mapping[str, Any]) -> tuple[Any, ...]:
-  """A line's place: a step may have one of its own and one of an evaluation."""
-  return stage, step, any(name.startswith("eval/") for name in figures)
 
 
 def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:

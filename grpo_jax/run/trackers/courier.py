@@ -20,7 +20,6 @@ class Courier:
   Args:
     name: of the tracker, for what is told of it.
     tracker: called from the thread only.
-    resumed: whether it had figures before, of a run that goes on.
     most: lines that may wait for it; where there are more it is given up.
     patience: seconds that `close` waits.
   """
@@ -30,11 +29,9 @@ class Courier:
     name: str,
     tracker: Tracker,
     *,
-    resumed: bool = False,
     most: int = _MOST,
     patience: float = _PATIENCE,
   ):
-    self.resumed = resumed
     self._name, self._tracker, self._patience = name, tracker, patience
     self._lines: queue.Queue[tuple[int, Mapping[str, float]] | None] = queue.Queue(most)
     self._lost, self._whole = threading.Event(), False

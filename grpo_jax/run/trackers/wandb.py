@@ -24,7 +24,7 @@ class Run:
       id=self.known,
       resume="allow",
       reinit="create_new",  # members of a population are runs of one process
-      settings=wandb.Settings(console="off"),  # what is printed stays in the terminal
+      settings=wandb.Settings(console="off", quiet=True),  # the terminal is the run's own
     )
     # Its own count of steps refuses what comes twice, as an evaluation after a step.
     self._run.define_metric(_STEP)

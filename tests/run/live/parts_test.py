@@ -101,7 +101,8 @@ def test_rows_are_those_that_are_there_in_their_order():
 
 def test_several_rewards_have_a_row_each_and_so_have_held_out_scores():
   figures = ["eval/accuracy", "eval/helpful", "eval/problems", "eval/reward_margin", "reward/mean",
-             "reward//a/own.py:fn", "reward/number", "reward/number/weighted", "reward/failed/error",
+             "reward//a/own.py:fn", "reward/number", "reward/number/weighted",
+             "reward/failed/error",
              "reward/correlation/number/b"]  # fmt: skip
   assert _labels(*figures) == [
     "reward",
@@ -156,6 +157,15 @@ def test_a_resumed_stage_has_its_course_from_before():
   assert rows["clip fraction"].now == "0.300"
   assert (picture.place, picture.step, picture.steps) == ("stage 2 of 2", 3, 9)
   assert (picture.per_second, picture.left) == (1.0, 6.0)
+
+
+def test_with_one_update_a_rollout_clips_and_kl_have_no_row():
+  board = Board(["rl"], now=0.0)
+  figures = {"policy/clip_low": 0.0, "policy/clip_high": 0.0, "policy/kl_old": 0.0, "train/lr": 0.0}
+  board.step("rl", 1, 9, figures, 1.0, 1.0)
+  assert [row.label for row in board.picture().rows] == ["learning rate"]
+  board.step("rl", 2, 9, figures | {"policy/clip_low": 0.1, "policy/kl_old": 0.1}, 1.0, 2.0)
+  assert len(board.picture().rows) == 3
 
 
 def test_a_stage_begins_anew():

@@ -4,11 +4,14 @@ import glob
 import importlib.util
 import json
 import os
+import struct
 
 import pytest
 
 from grpo_jax.run.trackers import Tracking, start_trackers
 from tests.run import stages_test as small
+
+_BLOCK = 1 << 15
 
 
 def _needs(name):
@@ -43,19 +46,25 @@ def test_weights_and_biases(tmp_path, monkeypatch, caplog):
 
 
 def _wandb_history(folder, known):
+  """What each call has logged: a LevelDB log of blocks of 32 KiB, after 7 bytes of its own."""
   from wandb.proto import wandb_internal_pb2
-  from wandb.sdk.internal.datastore import DataStore
 
-  store = DataStore()
-  store.open_for_scan(os.path.join(folder, f"run-{known}.wandb"))
-  while (data := store.scan_data()) is not None:
-    record = wandb_internal_pb2.Record()
-    record.ParseFromString(data)
+  with open(os.path.join(folder, f"run-{known}.wandb"), "rb") as file:
+    content = file.read()
+  at, found = 7, b""
+  while at + 7 <= len(content):
+    if (left := _BLOCK - at % _BLOCK) < 7:  # too little for a head: the rest of a block is empty
+      at += left
+      continue
+    _, length, kind = struct.unpack_from("<IHB", content, at)
+    found += content[at + 7 : at + 7 + length]
+    at += 7 + length
+    if kind not in (1, 4):  # whole, or the last part
+      continue
+    record, found = wandb_internal_pb2.Record.FromString(found), b""
     if record.WhichOneof("record_type") == "history":
-      yield {
-        item.key or "/".join(item.nested_key): json.loads(item.value_json)
-        for item in record.history.item
-      }
+      items = record.history.item
+      yield {n.key or "/".join(n.nested_key): json.loads(n.value_json) for n in items}
 
 
 @_needs("mlflow")
