@@ -134,10 +134,12 @@ class Live(Plain):
     if thread is None:
       return
     self._end.set()
-    thread.join()
-    with self._lock:
-      self._above += self._aside.close()
-      self._thread = None
+    try:
+      thread.join()
+    finally:  # a second Ctrl-C falls here
+      with self._lock:
+        self._above += self._aside.close()
+        self._thread = None
     self._draw()
     self._screen.leave()
     self._terminal.close()

@@ -160,8 +160,8 @@ def test_in_lines_nothing_is_drawn(tmp_path, how):
 @pytest.mark.slow
 def test_members_have_a_row_each(tmp_path):
   terminal = _terminal(tmp_path, "--population=3")
-  terminal.until(lambda seen: re.search(r"^ +2 +rl [1-4]/4 +[\d.-]+", seen, re.MULTILINE))
-  assert re.search(r"^member +step +reward", terminal.shown(), re.MULTILINE)
-  assert terminal.wait() == 0
+  rows = r"^member +step +reward.*\n +0 +rl [1-4]/4 +[\d.]+.*\n +1 +rl .*\n +2 +(rl|sft) "
+  terminal.until(lambda seen: re.search(rows, seen, re.MULTILINE), 300)
+  assert terminal.wait(300) == 0
   assert terminal.is_sane()
   assert "over 3 members" in terminal.all()
