@@ -103,6 +103,7 @@ def test_what_is_given_up_is_done_again(interruptible, tmp_path, whole, fault, s
     _run(tmp_path, fault)
   assert _checkpoints(tmp_path)[-1] == saved
   assert len(stages_test.places(tmp_path)) == saved
+  assert "not all steps are done" in (tmp_path / "report.html").read_text()
   _run(tmp_path)
   assert (_figures(tmp_path), _checkpoints(tmp_path)) == whole
 
