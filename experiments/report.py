@@ -5,8 +5,8 @@ python -m experiments.report runs/sweep
 python -m experiments.report runs/first runs/second --compute=seconds
 
 A folder with study.journal is a sweep; without one, runs that differ in nothing but the seed are
-one setting. The page is FOLDER/report.html, or --out. Of one run it is that which the run itself has
-written at its end: curves, warnings, samples.
+one setting. The page is FOLDER/report.html, or --out. Of one run it is that which the run
+itself has written at its end: curves, warnings, samples.
 """
 
 from absl import app, flags

@@ -76,7 +76,7 @@ def _traces(
   """The mean over the runs at places that all of them have, and from the lowest to the highest."""
   if not runs:
     return []
-  # A stage's last step and the next one's evaluation before training share a place: the later is kept.
+  # A stage's last step and the evaluation before the next one share a place: the later is kept.
   each = [dict(zip(x, y, strict=True)) for x, y in runs]
   shared = sorted(set.intersection(*(set(one) for one in each)))
   if not shared:

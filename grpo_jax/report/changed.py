@@ -68,7 +68,7 @@ def _has_preset(stage: Any) -> bool:
 def _below(path: str, value: Any, base: Any) -> list[Row]:
   """The rows of a value and of all below it; `base` is what stands there by default."""
   if isinstance(value, Config):
-    preset = PRESETS[nearest(value)[0]] if _has_preset(value) else {}  # type: ignore[arg-type]
+    preset: Any = PRESETS[nearest(value)[0]] if _has_preset(value) else {}  # type: ignore[arg-type]
     rows = []
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
       own = getattr(base, field.name) if type(base) is type(value) else _default(field)

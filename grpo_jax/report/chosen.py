@@ -103,7 +103,7 @@ def _always(places: list[Place], wanted: Mapping[str, Sequence[int]]) -> list[Pl
   for stage, group in itertools.groupby(places, key=lambda place: place[0]):
     own = list(group)
     found += [own[0], own[-1]]
-    found += [min(own, key=lambda place: abs(place[1] - step)) for step in wanted.get(stage, ())]  # noqa: B023
+    found += [min(own, key=lambda place: abs(place[1] - step)) for step in wanted.get(stage, ())]
   return list(dict.fromkeys(found))
 
 

@@ -16,7 +16,8 @@ def clipped(record: dict[str, Any]) -> tuple[dict[str, Any], bool]:
   """
   answers = [str(text) for text in record["completions"]]
   G, long = len(answers), [len(str(record["prompt"])) > LONGEST]
-  found = {name: record[name] for name in ("stage", "step", "task", "level") if name in record}
+  names = ("stage", "step", "task", "level")
+  found: dict[str, Any] = {name: record[name] for name in names if name in record}
   found |= {"prompt": str(record["prompt"])[:LONGEST], "answer": _plain(record.get("answer"))}
   long += [len(text) > LONGEST for text in answers]
   found["completions"] = [text[:LONGEST] for text in answers]
@@ -24,7 +25,7 @@ def clipped(record: dict[str, Any]) -> tuple[dict[str, Any], bool]:
   parts = record.get("parts")
   if isinstance(parts, dict):
     found["parts"] = {name: own for name, own in parts.items() if _is_list(own, G)}
-  tokens, logprobs = record.get("tokens"), record.get("logprobs")
+  tokens, logprobs = record.get("tokens") or [], record.get("logprobs") or []
   if _is_list(tokens, G) and _is_list(logprobs, G):
     cut = [_tokens(*pair) for pair in zip(tokens, logprobs, strict=True)]
     found["tokens"], found["logprobs"] = ([pair[at] for pair in cut] for at in (0, 1))

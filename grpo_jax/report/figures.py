@@ -136,8 +136,13 @@ def _lines(setting: Setting, label: str, colour: str, shown: bool, opacity: floa
       | {"hovertemplate": "%{text}: %{y:.4g}<extra></extra>"}
       for seed, curve in setting.curves.items()
     ]
-  thick = {"line": {"color": colour, "width": 2.5 if label == setting.name else 1.2}}
-  hover = {"text": quiet(setting.name), "hovertemplate": "%{text}: %{y:.4g}<extra></extra>"}
+  thick: dict[str, Any] = {
+    "line": {"color": colour, "width": 2.5 if label == setting.name else 1.2}
+  }
+  hover: dict[str, Any] = {
+    "text": quiet(setting.name),
+    "hovertemplate": "%{text}: %{y:.4g}<extra></extra>",
+  }
   hover |= {"showlegend": shown, "legendrank": 2000 if label == "others" else 1000}
   return [*traces, common | {"x": compute, "y": values.mean(0).tolist()} | thick | hover]
 

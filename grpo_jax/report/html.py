@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from grpo_jax.report import assets
 
-# Signs that would hide or turn the text around them, and halves of characters; text.js has them too.
+# Signs that would hide or turn the text around them, and halves of characters; as in text.js.
 _UNSEEN = re.compile(
   r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
   r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"

@@ -38,7 +38,8 @@ FIXED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
   ("Memory", "GB, the most so far", ("memory/peak_gb",)),
 )
 _UNEVEN = {"Gradient norm", "Learning rate", "Seconds of a step"}  # may need a logarithm
-_QUIET = {"Updates left out", "Curriculum"}  # worth a place only where something has happened
+# As they are: what does not waver from step to step.
+_SMOOTH = {"Learning rate", "Memory", "Curriculum", "Updates left out"}
 _SUMS = re.compile(r"reward/(mean|std|unscored|failed/.*|correlation/.*|.*/weighted)")
 _SHARES = re.compile(r"eval/(accuracy|problems|length|truncated|unscored|loss|perplexity)")
 
@@ -46,8 +47,10 @@ _SHARES = re.compile(r"eval/(accuracy|problems|length|truncated|unscored|loss|pe
 def panels(lines: Sequence[Line], figure: str = "eval/accuracy") -> list[Panel]:
   """The panels of a run, the large one first.
 
-  A panel has a title, a unit, whether its axis is logarithmic, and series: each with a name, places
-  x and values y, and where they are known the ends low and high of an interval.
+  A panel has a title, a unit, whether its axis is logarithmic, and series: each with a name,
+  places x and values y, and where they are known the ends low and high of an interval. What wavers
+  is there twice: each step, faint, and the running mean. A panel of nothing but 0 is left out, see
+  `zeros`.
 
   Args:
     lines: with their places, of `lines.on_one_axis`.
@@ -68,30 +71,34 @@ def panels(lines: Sequence[Line], figure: str = "eval/accuracy") -> list[Panel]:
   return [_scores(lines, figure), *(one for one in own if _worth(one))]
 
 
+def zeros(lines: Sequence[Line]) -> list[str]:
+  """The figures of panels that are left out, for they are 0 throughout."""
+  return [
+    name
+    for title, unit, names in FIXED
+    if (own := _panel(lines, title, unit, names))["series"] and not _worth(own)
+    for name in names
+    if any(is_number(line.get(name)) for line in lines)
+  ]
+
+
 def _scores(lines: Sequence[Line], figure: str) -> Panel:
   """Sampled reward, its running mean, and the held-out score with its interval."""
   found = []
   rewarded = [line for line in lines if is_number(line.get("reward/mean"))]
   if rewarded:
-    x, y = series(rewarded, "reward/mean")
-    width = max(_LEAST_SMOOTHED, len(x) // _SMOOTHED_SHARE)
-    starts = [
-      at for at, line in enumerate(rewarded) if not at or line["stage"] != rewarded[at - 1]["stage"]
-    ]
-    found.append(_series("sampled reward", *envelope(x, y, _PLACES)) | {"faint": True})
-    mean = running_mean(y, starts, width)
-    found.append(_series(f"its mean of {width} steps", *envelope(x, mean, _PLACES)))
+    found += _wavering("sampled reward", rewarded, "reward/mean", 0)
   judged = [line for line in lines if is_number(line.get(figure))]
   if judged:
     x, y = series(judged, figure)
-    found.append(_series(_label(figure), x, y) | _intervals(judged, figure) | {"points": True})
+    found.append(_series(_label(figure), x, y, 1) | _intervals(judged, figure) | {"points": True})
   title = "Sampled reward and held-out score"
   return {"title": title, "unit": "", "log": False, "series": found}
 
 
 def _intervals(lines: Sequence[Line], figure: str) -> dict[str, list[float]]:
   """Wilson's, of a share of a known number of problems."""
-  counts = [line.get("eval/problems") for line in lines]
+  counts: list[Any] = [line.get("eval/problems") for line in lines]
   shares = [line[figure] for line in lines]
   if figure != "eval/accuracy" or not all(is_number(n) and n >= 1 for n in counts):
     return {}
@@ -104,11 +111,14 @@ def _intervals(lines: Sequence[Line], figure: str) -> dict[str, list[float]]:
 
 def _panel(lines: Sequence[Line], title: str, unit: str, names: Sequence[str]) -> Panel:
   found = []
-  for name in names:
-    x, y = series(list(lines), name)
-    if x:
-      sparse = {"points": True} if name.startswith("eval/") else {}
-      found.append(_series(_label(name), *envelope(x, y, _PLACES)) | sparse)
+  for colour, name in enumerate(names):
+    known = [line for line in lines if is_number(line.get(name))]
+    if known and (name.startswith("eval/") or title in _SMOOTH):
+      points = {"points": True} if name.startswith("eval/") else {}
+      x, y = series(known, name)
+      found.append(_series(_label(name), *envelope(x, y, _PLACES), colour) | points)
+    elif known:
+      found += _wavering(name, known, name, colour)
   values = [value for one in found for value in one["y"]]
   logarithmic = title in _UNEVEN and _far_apart(values)
   return {"title": title, "unit": unit, "log": logarithmic, "series": found}
@@ -121,11 +131,24 @@ def _far_apart(values: Sequence[float]) -> bool:
 
 def _worth(panel: Panel) -> bool:
   values = [value for one in panel["series"] for value in one["y"]]
-  return bool(values) and (panel["title"] not in _QUIET or any(values))
+  return any(values)
 
 
-def _series(name: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
-  return {"name": name, "x": list(x), "y": _short(y)}
+def _wavering(name: str, lines: Sequence[Line], figure: str, colour: int) -> list[dict[str, Any]]:
+  """Each step, faint, and the mean of those near it; of a short run the steps alone."""
+  x, y = series(list(lines), figure)
+  width = max(_LEAST_SMOOTHED, len(x) // _SMOOTHED_SHARE)
+  whole = _series(name, *envelope(x, y, _PLACES), colour)
+  if len(x) <= 2 * width:
+    return [whole]
+  starts = [at for at in range(len(x)) if not at or lines[at]["stage"] != lines[at - 1]["stage"]]
+  mean = running_mean(y, starts, width)
+  named = _series(name, *envelope(x, mean, _PLACES), colour)
+  return [whole | {"faint": True}, named]
+
+
+def _series(name: str, x: Sequence[float], y: Sequence[float], colour: int) -> dict[str, Any]:
+  return {"name": name, "x": list(x), "y": _short(y), "colour": colour}
 
 
 def _short(values: Sequence[float]) -> list[float]:

@@ -29,8 +29,8 @@ def report(
 ) -> list[str]:
   """The lines for the console; report.html is written on the way.
 
-  Of one run it is the page of that run. Several stand side by side, and each that has no page of its
-  own gets one, unless they are many.
+  Of one run it is the page of that run. Several stand side by side, and each that has no page of
+  its own gets one, unless they are many.
 
   Args:
     paths: the folder of a sweep; else run folders, or folders that hold some.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from grpo_jax.report import assets, html
 from grpo_jax.report.changed import algorithms, changed, flat, typed
 from grpo_jax.report.chosen import Chosen, choose
-from grpo_jax.report.panels import panels
+from grpo_jax.report.panels import panels, zeros
 from grpo_jax.report.run_folder import Run
 
 _SHOWN = 12  # changed fields that are not folded away
@@ -23,7 +23,7 @@ _VIEWER = ("tokens.js", "answer.js", "samples.js", "prompts.js", "viewer.js")
 def page(run: Run) -> str:
   """The whole file."""
   chosen = choose(os.path.join(run.folder, "samples.jsonl"), _wanted(run))
-  parts = ["<header>", *_head(run), "</header>", "<main>", *_warnings(run), *_curves()]
+  parts = ["<header>", *_head(run), "</header>", "<main>", *_warnings(run), *_curves(run)]
   parts += [*_samples(chosen), *_asked(run), "</main>"]
   parts += [html.data("run", _data(run)), html.data("records", chosen.records)]
   parts.append(f"<script>{assets.static(*_SCRIPTS, *_VIEWER)}</script>")
@@ -49,7 +49,7 @@ def _wanted(run: Run) -> dict[str, list[int]]:
     own = [line for line in run.lines if line["stage"] == name]
     for figure in (run.figure, "reward/mean"):
       known = [line for line in own if line.get(figure) is not None]
-      best = max(known, key=lambda line: line[figure], default=None)  # noqa: B023
+      best = max(known, key=lambda line: line[figure], default=None)
       wanted.setdefault(name, []).extend([best["step"]] if best else [])
     wanted[name] += [one.step for one in run.warnings if one.stage == name]
   return wanted
@@ -114,15 +114,17 @@ def _warnings(run: Run) -> list[str]:
   return [*parts, f'<ol class="warnings">{items}</ol>', "</section>"]
 
 
-def _curves() -> list[str]:
+def _curves(run: Run) -> list[str]:
   note = (
-    "Drag over a curve to look closer, double-click for all; a click shows the samples of that step."
-    " Bars are 95 % Wilson intervals; of long runs the least and the greatest of each stretch are"
-    " drawn."
+    "Drag over a curve to look closer, double-click for all; a click shows the samples of that"
+    " step. Faint lines are steps, strong ones the mean of ten, or of a fiftieth of all; bars are"
+    " 95 % Wilson intervals. Figures are those of the step whose samples are shown."
   )
+  left = zeros(run.lines)
   return [
     '<section id="curves" aria-labelledby="curves-title">', '<h2 id="curves-title">Curves</h2>',
-    html.says(note), '<div class="controls" id="zoom" role="group" aria-label="Stages"></div>',
+    html.says(note), *([html.says(f"0 throughout: {', '.join(left)}.")] if left else []),
+    '<div class="controls" id="zoom" role="group" aria-label="Stages"></div>',
     '<div id="large"></div><div id="small" class="grid"></div>', "</section>",
   ]  # fmt: skip
 

@@ -122,8 +122,8 @@ def closing(
 ) -> str:
   """The last lines of a run: how it went, where it is, and what to type next.
 
-  ends: accuracy before and after; None where no policy was evaluated. picture, page: files that were
-  written.
+  ends: accuracy before and after; None where no policy was evaluated. picture, page: files that
+  were written.
   """
   lines = [
     "",

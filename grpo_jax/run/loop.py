@@ -196,7 +196,7 @@ def _finish(
 
 
 def _page(workdir: str, say: Callable[[str], None], *, draw: bool) -> str | None:
-  """Writes report.html, and where it is; None where it is not this process's, or cannot be written."""
+  """Writes report.html, and where it is; None where it is another's, or cannot be written."""
   path = os.path.join(workdir, NAME)
   if not draw or processes.index():
     return None

@@ -1,6 +1,7 @@
 """Answers as samples.jsonl has them, with their tokens and what each was sampled at."""
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -92,7 +93,7 @@ def _answer(
   cuts = [0, *(np.nonzero(np.diff(mask[:end]))[0] + 1).tolist(), end]
   texts: list[str] = []
   values: list[float | None] = []
-  for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+  for start, stop in itertools.pairwise(cuts):
     if start == stop:
       continue
     own = tuple(ids[start:stop].tolist())

@@ -75,9 +75,11 @@ PALE = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
-    if (!text || !node.getClientRects().length || node.closest("button:disabled, script, style")) continue;
+    if (!text || !node.getClientRects().length ||
+        node.closest("button:disabled, script, style")) continue;
     const css = getComputedStyle(node), ink = node.closest("svg") ? css.fill : css.color;
-    const [a, b] = [light(parse(ink)), light(ground(node.closest("svg") ? node.closest("div") : node))];
+    const behind = ground(node.closest("svg") ? node.closest("div") : node);
+    const [a, b] = [light(parse(ink)), light(behind)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) found.push([text.slice(0, 40), ratio]);
   }

@@ -40,9 +40,10 @@ def test_a_running_mean_stays_in_its_stage():
 def test_panels_are_of_what_a_run_has(tmp_path):
   lines = [
     {"stage": "rl", "step": 0, "eval/accuracy": 0.5, "eval/problems": 100.0, "eval/helpful": 0.1},
-    {"stage": "rl", "step": 1, "reward/mean": 1.0, "reward/a": 0.5, "reward/b": 0.5, "reward/std": 1,
-     "reward/a/weighted": 0.5, "reward/correlation/a/b": None, "train/skipped": 0.0, "loss/policy": 2},
-  ]  # fmt: skip
+    {"stage": "rl", "step": 1, "reward/mean": 1.0, "reward/std": 1, "loss/policy": 2},
+  ]
+  lines[1] |= {"reward/a": 0.5, "reward/b": 0.5, "reward/a/weighted": 0.5, "train/skipped": 0.0}
+  lines[1]["reward/correlation/a/b"] = None
   (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
   found = panels.panels(on_one_axis(str(tmp_path / "metrics.jsonl"))[0])
   titles = [panel["title"] for panel in found]
@@ -50,6 +51,8 @@ def test_panels_are_of_what_a_run_has(tmp_path):
     "Sampled reward and held-out score", "Rewards, each by itself", "Held-out scores", "Loss",
   ]  # fmt: skip
   assert [one["name"] for one in found[1]["series"]] == ["reward/a", "reward/b"]
+  own = on_one_axis(str(tmp_path / "metrics.jsonl"))[0]
+  assert panels.zeros(own) == ["train/skipped"]
   score = found[0]["series"][-1]
   assert score["low"] == [pytest.approx(0.40383, abs=1e-4)]  # Wilson's, of 50 in 100
   assert score["high"] == [pytest.approx(0.59617, abs=1e-4)]
@@ -66,7 +69,7 @@ def test_figures_far_apart_have_a_logarithmic_axis():
 
   assert logarithmic([1.0, 1.2, 1e4])
   assert not logarithmic([1.0, 1.2, 10.0])
-  assert not logarithmic([0.0, 0.0])
+  assert not logarithmic([0.0, 1.0])
 
 
 def test_fields_that_are_as_by_default_are_no_difference():

@@ -85,7 +85,7 @@ def test_what_an_environment_says_has_no_log_probs():
 
 
 def test_a_character_of_several_tokens_is_the_last_ones():
-  """Bytes as tokens: é is two of them, and 🙂 four; a half at the end stays what it is decoded to."""
+  """Bytes as tokens, two for é and four for 🙂; a half at the end stays what it is decoded to."""
   text = "é🙂 a"
   ids = tuple(text.encode())
 

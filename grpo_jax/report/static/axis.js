@@ -36,7 +36,7 @@ function reach(panel, from, to) {
   if (panel.log) return low < high ? [low / 1.15, high * 1.15] : [low / 2, high * 2];
   if (low >= 0 && low < 0.4 * high) low = 0;  // a share, a length: nought is worth seeing
   const room = 0.06 * (high - low) || Math.abs(high) * 0.1 || 1;
-  return [low === 0 ? (high === 0 ? -1 : 0) : low - room, high + room];
+  return [low === 0 ? 0 : low - room, high + room];
 }
 
 /** value -> pixel, from [low, high] to [start, end]. */

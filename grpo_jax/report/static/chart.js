@@ -7,9 +7,9 @@ const LEFT = 52, RIGHT = 14, TOP = 20, BOTTOM = 26;
 /** A panel's place in the page: its caption, legend and an empty drawing. */
 function place(panel, data, large) {
   const legend = make("ul", {class: "legend"});
-  const values = panel.series.map((one, at) => {
+  const values = panel.series.map(one => {
     const value = make("span", {class: "value"});
-    legend.append(make("li", {}, swatch(at, one), ...seen(one.name), " ", value));
+    if (!one.faint) legend.append(make("li", {}, swatch(one), ...seen(one.name), " ", value));
     return value;
   });
   const unit = panel.unit ? make("small", {}, " " + panel.unit) : "";
@@ -19,14 +19,14 @@ function place(panel, data, large) {
   return {panel, data, large, box, values, figure};
 }
 
-function swatch(at, one) {
-  const line = draw("line", {x1: 0, x2: 22, y1: 5, y2: 5, class: kind(at, one), "stroke-dasharray":
-    DASHES[at % DASHES.length]});
-  const parts = one.points ? [draw("circle", {cx: 11, cy: 5, r: 3, class: "dot c" + at % 6})] : [];
+function swatch(one) {
+  const line = draw("line", {x1: 0, x2: 22, y1: 5, y2: 5, ...look(one)});
+  const parts = one.points ? [draw("circle", {cx: 11, cy: 5, r: 3, class: "dot c" + one.colour % 6})] : [];
   return draw("svg", {width: 22, height: 10, "aria-hidden": "true"}, line, ...parts);
 }
 
-const kind = (at, one) => `line c${at % 6}${one.faint ? " faint" : ""}`;
+const look = one => ({class: `line c${one.colour % 6}${one.faint ? " faint" : ""}`,
+  "stroke-dasharray": one.faint ? null : DASHES[one.colour % DASHES.length]});
 
 /** Draws a chart anew, between the places of the view, as wide as there is room. */
 function redraw(chart, view) {
@@ -41,7 +41,9 @@ function redraw(chart, view) {
   svg.append(...marks(data, x, view, width, height, large));
   const lines = draw("svg", {x: LEFT, y: 0, width: width - LEFT - RIGHT, height,
     viewBox: `${LEFT} 0 ${width - LEFT - RIGHT} ${height}`});
-  panel.series.forEach((one, at) => lines.append(...curve(one, at, x, y, panel.log)));
+  const order = [...panel.series].reverse();  // the first on top, single steps below all
+  for (const one of [...order.filter(one => one.faint), ...order.filter(one => !one.faint)])
+    lines.append(...curve(one, x, y, panel.log));
   const cursor = draw("line", {class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden"});
   svg.append(lines, cursor);
   box.replaceChildren(svg);
@@ -80,23 +82,22 @@ function marks(data, x, view, width, height, large) {
   return nodes;
 }
 
-function curve(one, at, x, y, log) {
+function curve(one, x, y, log) {
   const points = one.x.map((value, n) => [x(value), y(one.y[n]), n]).filter(p => !log || one.y[p[2]] > 0);
   const path = points.map(p => `${p[0].toFixed(1)} ${p[1].toFixed(1)}`).join("L");
-  const nodes = [draw("path", {class: kind(at, one), d: path && "M" + path, "stroke-dasharray":
-    one.faint ? null : DASHES[at % DASHES.length]})];
+  const nodes = [draw("path", {d: path && "M" + path, ...look(one)})];
   if (!one.points && points.length > 1) return nodes;
   for (const [left, top, n] of points) {
-    if (one.low) nodes.push(draw("line", {class: kind(at, one), x1: left, x2: left,
+    if (one.low) nodes.push(draw("line", {class: look(one).class, x1: left, x2: left,
       y1: y(one.low[n]), y2: y(one.high[n])}));
-    nodes.push(draw("circle", {class: "dot c" + at % 6, cx: left, cy: top, r: 3}));
+    nodes.push(draw("circle", {class: "dot c" + one.colour % 6, cx: left, cy: top, r: 3}));
   }
   return nodes;
 }
 
 /** In words, for who does not see it. */
 function told(panel) {
-  const parts = panel.series.filter(one => one.y.length).map(one =>
+  const parts = panel.series.filter(one => one.y.length && !one.faint).map(one =>
     `${one.name} from ${short(one.y[0])} to ${short(one.y[one.y.length - 1])}`);
   return `${panel.title}: ${parts.join(", ") || "nothing"}`;
 }

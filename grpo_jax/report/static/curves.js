@@ -17,7 +17,8 @@ function pointAt(at) {
     chart.cursor.setAttribute("visibility", shown ? "visible" : "hidden");
     if (shown) for (const end of ["x1", "x2"]) chart.cursor.setAttribute(end, chart.x(at));
     chart.panel.series.forEach((one, n) => {
-      const value = one.y[nearest(one.x, at === undefined ? Infinity : at)];
+      const before = chart.panel.series[n - 1], raw = before && before.faint ? before : one;  // no mean
+      const value = raw.y[nearest(raw.x, at === undefined ? Infinity : at)];
       chart.values[n].textContent = value === undefined ? "" : short(value);
     });
   }
@@ -82,7 +83,6 @@ function build() {
   byId("small").append(...charts.slice(1).map(chart => chart.figure));
   charts.forEach(listen);
   const spans = [{name: "all", start: 0, end: last}, ...(run.stages.length > 1 ? run.stages : [])];
-  byId("zoom").hidden = spans.length < 2;
   for (const span of spans.filter(one => one.end > one.start)) {
     const button = make("button", {type: "button", "data-from": span.start, "data-to": span.end}, span.name);
     button.addEventListener("click", () => show(span.start, span.end));

@@ -32,3 +32,6 @@ function nearestStep(name, step) {
   if (!stage) return undefined;
   return stage.steps.reduce((a, b) => Math.abs(b.step - step) < Math.abs(a.step - step) ? b : a);
 }
+
+/** The first prompt of the last step: what is shown before anything is chosen. */
+const latest = () => stages[stages.length - 1].steps.slice(-1)[0].records[0];

@@ -1,7 +1,7 @@
 "use strict";
 // The viewer of samples: what is chosen, by mouse or by keys.
 
-const state = {record: records[0], query: "", sort: "sampled", rising: false};
+const state = {record: records.length && latest(), query: "", sort: "sampled", rising: false};
 
 /** The prompts to choose from. */
 const listed = () => state.query ? matching(state.query).slice(0, MOST_SHOWN) : stepOf(state.record).records;
