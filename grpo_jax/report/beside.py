@@ -9,14 +9,15 @@ import numpy as np
 
 from grpo_jax.report import figures
 from grpo_jax.report.found import Found, Setting
-from grpo_jax.report.lines import Line, on_one_axis, series
+from grpo_jax.report.lines import Line, is_number, on_one_axis, series
 from grpo_jax.report.thin import envelope, running_mean
 
 PAGE = "report.html"
-_PLACES, _SMOOTHED = 200, 10
+_PLACES = 200
+SMOOTHED = 10  # steps in the running mean
 # Figure, and how it is called.
 FIGURES = {
-  "reward/mean": f"Sampled reward, mean of {_SMOOTHED} steps",
+  "reward/mean": "Sampled reward",
   "eval/accuracy": "Held-out accuracy",
   "length/mean": "Answer length, tokens",
   "length/truncated": "Share of answers cut",
@@ -34,6 +35,7 @@ FIGURES = {
   "time/step_s": "Seconds a step",
   "memory/peak_gb": "Memory, GB, the most so far",
 }
+_STEADY = {"eval/accuracy", "train/lr", "memory/peak_gb"}  # as they are: they do not waver
 
 
 def curves(found: Found) -> dict[str, figures.Figure]:
@@ -41,21 +43,29 @@ def curves(found: Found) -> dict[str, figures.Figure]:
   colours = figures.chosen(found)
   settings = [one for one in found.settings if one.name in colours and one.folders]
   lines = {one.name: [_lines(folder) for folder in one.folders] for one in settings}
-  made = {}
+  ends = [line["x"] for runs in lines.values() for run in runs for line in run[-1:]]
+  end, made = max(ends, default=0), {}
   for figure, title in FIGURES.items():
     data: list[dict[str, Any]] = []
     for setting in settings:
       own = [_points(run, figure) for run in lines[setting.name]]
       data += _traces(setting, colours[setting.name], [points for points in own if points[0]])
-    if data:
-      made[title] = {"data": data, "layout": figures.axes("step", "") | {"showlegend": False}}
+    # What is 0 throughout, as a KL to oneself, is no curve.
+    if any(value for trace in data for value in trace["y"]):
+      layout = figures.axes("step", "") | {"showlegend": False}
+      layout["xaxis"] |= {"range": [0, end]}
+      made[title] = {"data": data, "layout": layout}
   return made
 
 
 def _points(lines: list[Line], figure: str) -> tuple[list[float], list[float]]:
-  x, y = series(lines, figure)
+  known = [line for line in lines if is_number(line.get(figure))]
+  x, y = series(known, figure)
+  if figure in _STEADY:
+    return x, y
   # From step to step seeds differ more than a band can show.
-  return x, running_mean(y, [0], _SMOOTHED) if figure == "reward/mean" else y
+  starts = [at for at in range(len(x)) if not at or known[at]["stage"] != known[at - 1]["stage"]]
+  return x, running_mean(y, starts, SMOOTHED)
 
 
 def link(folder: str, start: str) -> tuple[str, str]:

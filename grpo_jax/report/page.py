@@ -95,7 +95,8 @@ def _beside(found: Found, drawn: dict[str, Any]) -> list[str]:
   if not names:
     return []
   note = (
-    "All stages one after the other, by steps. Means over the seeds, bands from lowest to highest."
+    "All stages one after the other, by steps; colours as above. Means over the seeds, bands from"
+    f" the lowest to the highest; of what is known of each step the mean of {beside.SMOOTHED}."
   )
   boxes = "".join(
     f"<figure><figcaption>{html.escape(title)}</figcaption>{_figure(name)}</figure>"

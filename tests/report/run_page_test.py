@@ -26,7 +26,9 @@ def chromium():
 def folder(tmp_path_factory):
   """A real run, whose last step has one more prompt: of somebody who means no good."""
   place = tmp_path_factory.mktemp("run") / "tiny"
-  loop.run(tiny.get_config(), str(place), say=lambda _: None)
+  own = tiny.get_config()
+  own.checkpoint.every, own.evaluation.every = 100, 0  # quickly
+  loop.run(own, str(place), say=lambda _: None)
   record = {"stage": "rl", "step": 4, "prompt": f"{NASTY} needle {WORD}", "answer": NASTY}
   record |= {"completions": [NASTY, "bé", "", "1"], "rewards": [None, 0.5, 1.0, 0.0]}
   record |= {"advantages": [0.0, -1.0, 2.0, 1.0], "lengths": [9, 3, 1, 2]}

@@ -32,9 +32,10 @@ function reach(panel, from, to) {
     }
   const shown = panel.log ? values.filter(value => value > 0) : values;
   if (!shown.length) return panel.log ? [0.1, 1] : [0, 1];
-  let low = shown.reduce((a, b) => Math.min(a, b)), high = shown.reduce((a, b) => Math.max(a, b));
+  let low = shown.reduce((a, b) => Math.min(a, b)),
+    high = shown.reduce((a, b) => Math.max(a, b));
   if (panel.log) return low < high ? [low / 1.15, high * 1.15] : [low / 2, high * 2];
-  if (low >= 0 && low < 0.4 * high) low = 0;  // a share, a length: nought is worth seeing
+  if (low >= 0 && low < 0.4 * high) low = 0; // a share, a length: nought is worth seeing
   const room = 0.06 * (high - low) || Math.abs(high) * 0.1 || 1;
   return [low === 0 ? 0 : low - room, high + room];
 }
@@ -42,6 +43,7 @@ function reach(panel, from, to) {
 /** value -> pixel, from [low, high] to [start, end]. */
 function scale(low, high, start, end, log) {
   const of = log ? Math.log : value => value;
-  const from = of(low), width = of(high) - from || 1;
-  return value => start + (of(value) - from) / width * (end - start);
+  const from = of(low),
+    width = of(high) - from || 1;
+  return value => start + ((of(value) - from) / width) * (end - start);
 }

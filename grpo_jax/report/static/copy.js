@@ -3,10 +3,13 @@
 
 function copied(button) {
   button.textContent = "Copied";
-  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  setTimeout(() => {
+    button.textContent = "Copy";
+  }, 1500);
 }
 
-function copyOld(button, text) {  // where the page has no clipboard
+function copyOld(button, text) {
+  // where the page has no clipboard
   const area = document.createElement("textarea");
   area.value = text;
   document.body.append(area);
@@ -19,6 +22,9 @@ for (const button of document.querySelectorAll("button.copy"))
   button.addEventListener("click", () => {
     const text = button.parentElement.querySelector("pre").textContent;
     if (navigator.clipboard)
-      navigator.clipboard.writeText(text).then(() => copied(button), () => copyOld(button, text));
+      navigator.clipboard.writeText(text).then(
+        () => copied(button),
+        () => copyOld(button, text),
+      );
     else copyOld(button, text);
   });

@@ -3,7 +3,7 @@
 
 const byId = name => document.getElementById(name);
 
-/** make("b", {class: "x"}, "text", child): what is undefined or null among attributes is left out. */
+/** make("b", {class: "x"}, "text", child); an attribute that is undefined or null is left out. */
 function make(name, attributes = {}, ...children) {
   return filled(document.createElement(name), attributes, children);
 }
@@ -29,7 +29,9 @@ const isNumber = value => typeof value === "number" && Number.isFinite(value);
 function short(value) {
   if (!isNumber(value)) return "–";
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2)
-    : String(Number(value.toPrecision(4)));
+  const text =
+    size !== 0 && (size < 1e-3 || size >= 1e6)
+      ? value.toExponential(2)
+      : String(Number(value.toPrecision(4)));
   return text.replace("-", "−").replace("e+", "e");
 }

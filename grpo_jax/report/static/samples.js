@@ -2,23 +2,36 @@
 // Which samples there are: stages, their steps, the prompts of each; and which match a search.
 
 const records = given("records");
-const stages = [];  // {name, steps: [{step, records}]}
+const stages = []; // {name, steps: [{step, records}]}
+const places = new Map(); // record -> {at, stage, step}
 
-for (const record of records) {
+records.forEach((record, at) => {
   let stage = stages.find(one => one.name === record.stage);
-  if (!stage) stages.push(stage = {name: record.stage, steps: []});
+  if (!stage) stages.push((stage = {name: record.stage, steps: []}));
   let step = stage.steps[stage.steps.length - 1];
-  if (!step || step.step !== record.step) stage.steps.push(step = {step: record.step, records: []});
+  if (!step || step.step !== record.step)
+    stage.steps.push((step = {step: record.step, records: []}));
   step.records.push(record);
-}
-
-/** Records that have the query, in lower case, in their prompt or an answer. */
-const matching = query => records.filter(record => [record.prompt, ...record.completions]
-  .some(text => text.toLowerCase().includes(query)));
+  places.set(record, {at, stage, step});
+});
 
 const MOST_SHOWN = 200;
-const stageOf = record => stages.find(stage => stage.name === record.stage);
-const stepOf = record => stageOf(record).steps.find(step => step.step === record.step);
+const atOf = record => places.get(record).at;
+const stageOf = record => places.get(record).stage;
+const stepOf = record => places.get(record).step;
+
+const asked = {query: "", found: []}; // the last search
+
+/** Records that have the query, in lower case, in their prompt or an answer. */
+function matching(query) {
+  if (query !== asked.query) {
+    const found = records.filter(record =>
+      [record.prompt, ...record.completions].some(text => text.toLowerCase().includes(query)),
+    );
+    Object.assign(asked, {query, found});
+  }
+  return asked.found;
+}
 
 /** The mean of the rewards that are known. */
 function meanReward(record) {
@@ -30,7 +43,7 @@ function meanReward(record) {
 function nearestStep(name, step) {
   const stage = stages.find(one => one.name === name);
   if (!stage) return undefined;
-  return stage.steps.reduce((a, b) => Math.abs(b.step - step) < Math.abs(a.step - step) ? b : a);
+  return stage.steps.reduce((a, b) => (Math.abs(b.step - step) < Math.abs(a.step - step) ? b : a));
 }
 
 /** The first prompt of the last step: what is shown before anything is chosen. */

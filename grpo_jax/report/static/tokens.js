@@ -2,21 +2,36 @@
 // Tokens by how probable they were: a colour and an underline, and the figure on hover and focus.
 
 // The least probability of each, and how it is called.
-const LIKELY = [[0.9, "0.9 and above"], [0.5, "0.5 to 0.9"], [0.2, "0.2 to 0.5"], [0.05, "0.05 to 0.2"],
-  [0, "below 0.05"]];
+const LIKELY = [
+  [0.9, "0.9 and above"],
+  [0.5, "0.5 to 0.9"],
+  [0.2, "0.2 to 0.5"],
+  [0.05, "0.05 to 0.2"],
+  [0, "below 0.05"],
+];
 
 const likelihood = logprob => LIKELY.findIndex(([least]) => Math.exp(logprob) >= least);
 
 function legendOfTokens() {
-  const rows = LIKELY.map(([, name], at) => make("li", {}, make("span", {class: "token p" + at}, "token"), " ", name));
-  return make("ul", {class: "legend tokens-legend", "aria-label": "Probability of a token as it was sampled"},
-    make("li", {class: "title"}, "probability when sampled:"), ...rows);
+  const rows = LIKELY.map(([, name], at) =>
+    make("li", {}, make("span", {class: "token p" + at}, "token"), " ", name),
+  );
+  return make(
+    "ul",
+    {class: "legend tokens-legend", "aria-label": "Probability of a token as it was sampled"},
+    make("li", {class: "title"}, "probability when sampled:"),
+    ...rows,
+  );
 }
 
 /** An answer's tokens as spans; one of them can be reached by Tab, the others from there. */
 function tokenStrip(texts, logprobs, query) {
-  const strip = make("div", {class: "text strip", role: "group", dir: "auto",
-    "aria-label": "Tokens; the arrows go from one to the next"});
+  const strip = make("div", {
+    class: "text strip",
+    role: "group",
+    dir: "auto",
+    "aria-label": "Tokens; the arrows go from one to the next",
+  });
   const hits = matches(texts.join(""), query);
   let from = 0;
   texts.forEach((text, at) => {
@@ -32,11 +47,24 @@ function tokenStrip(texts, logprobs, query) {
 
 function tokenOf(text, logprob, at, count, hit) {
   if (!isNumber(logprob)) return make("span", {class: "heard"}, ...seen(text));
-  const shown = text === "" ? [make("span", {class: "unseen"}, at === count - 1 ? "end" : "∅")] : seen(text);
-  const name = `token ${at + 1} of ${count}, log-prob ${logprob.toFixed(3).replace("-", "−")},`
-    + ` probability ${Math.exp(logprob).toPrecision(2)}`;
-  const token = make("span", {class: `token p${likelihood(logprob)}${hit ? " hit" : ""}`, tabindex: -1,
-    "data-tip": name, role: "img", "aria-label": `${JSON.stringify(text)}, ${name}`}, ...shown);
+  const shown =
+    text === ""
+      ? [make("span", {class: "unseen"}, at === count - 1 ? "end" : "∅")]
+      : seen(text.replaceAll("\n", "↵\n")); // a token too
+  const name =
+    `token ${at + 1} of ${count}, log-prob ${logprob.toFixed(3).replace("-", "−")},` +
+    ` probability ${Math.exp(logprob).toPrecision(2)}`;
+  const token = make(
+    "span",
+    {
+      class: `token p${likelihood(logprob)}${hit ? " hit" : ""}`,
+      tabindex: -1,
+      "data-tip": name,
+      role: "img",
+      "aria-label": `${JSON.stringify(text)}, ${name}`,
+    },
+    ...shown,
+  );
   return token;
 }
 
@@ -56,7 +84,8 @@ function walk(event) {
 
 /** The figure of the token under the pointer or in focus, beside it. */
 function tipOf(target) {
-  const tip = byId("tip"), token = target && target.closest && target.closest("[data-tip]");
+  const tip = byId("tip"),
+    token = target && target.closest && target.closest("[data-tip]");
   tip.hidden = !token;
   if (!token) return;
   tip.textContent = token.dataset.tip;
