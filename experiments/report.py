@@ -1,10 +1,12 @@
-r"""What a sweep, or a few runs, have found: lines here and one page to open in a browser.
+r"""What a run, a few, or a sweep have found: lines here and one page to open in a browser.
 
+python -m experiments.report runs/first
 python -m experiments.report runs/sweep
 python -m experiments.report runs/first runs/second --compute=seconds
 
 A folder with study.journal is a sweep; without one, runs that differ in nothing but the seed are
-one setting. The page is FOLDER/report.html, or --out.
+one setting. The page is FOLDER/report.html, or --out. Of one run it is that which the run
+itself has written at its end: curves, warnings, samples.
 """
 
 from absl import app, flags
@@ -15,7 +17,9 @@ from grpo_jax.run import launch
 _STORAGE = flags.DEFINE_string("storage", "", "Address of the study's database, as in the sweep.")
 _STUDY = flags.DEFINE_string("study", "", "Name of the study, where the storage has several.")
 _OUT = flags.DEFINE_string("out", "", "Where the page is written.")
-_OBJECTIVE = flags.DEFINE_string("objective", "", "Figure of runs without a study: eval/accuracy.")
+_OBJECTIVE = flags.DEFINE_string(
+  "objective", "", "Held-out figure of runs without a study: eval/accuracy."
+)
 _COMPUTE = flags.DEFINE_enum("compute", "steps", list(UNITS), "What compute is counted in.")
 
 

@@ -17,6 +17,7 @@ from grpo_jax.config.population import Population
 from grpo_jax.config.ppo import PPO
 from grpo_jax.config.presets import PRESETS, preset
 from grpo_jax.config.reward_model import Preferences, RewardModel
+from grpo_jax.config.samples import Samples
 from grpo_jax.config.scoring import Scoring
 from grpo_jax.config.stage import Stage, Stop, Switch
 from grpo_jax.config.stages import GRPO, SFT, Rollout
@@ -62,6 +63,7 @@ __all__ = [
   "RewardModel",
   "Rollout",
   "RopeScaling",
+  "Samples",
   "Scoring",
   "Selection",
   "Shaping",

@@ -8,6 +8,7 @@ from grpo_jax.config.parallel import Parallel
 from grpo_jax.config.population import Population
 from grpo_jax.config.ppo import PPO
 from grpo_jax.config.reward_model import RewardModel
+from grpo_jax.config.samples import Samples
 from grpo_jax.config.scoring import Scoring
 from grpo_jax.config.stage import Stage
 from grpo_jax.config.stages import GRPO
@@ -55,6 +56,7 @@ class Experiment(Config):
   checkpoint: Checkpoint = field(Checkpoint)
   population: Population = field(Population)
   scoring: Scoring = field(Scoring)
+  samples: Samples = field(Samples)
   stages: dict[str, Stage]
 
   def contradictions(self) -> list[str]:

@@ -9,26 +9,28 @@ import numpy as np
 from grpo_jax.report.found import Found, Setting
 from grpo_jax.report.scaling import Scaling
 from grpo_jax.report.tables import number
+from grpo_jax.report.thin import envelope
 
 Figure = dict[str, Any]
 # Told apart on white and on black, and by most who see few colours.
 COLOURS = ("#3b82c4", "#d9822b", "#2a9d6f", "#c44e6a", "#8a6bd1", "#9a7b4f", "#d46fb0", "#5f9ea0")
 _OTHER = "#8a94a0"
 _SCALE = [[0, _OTHER], [0.5, COLOURS[0]], [1, COLOURS[1]]]
+_PLACES = 200  # of the edges of a band
 _FITS = 6  # drawn; bands of more hide one another
 
 
 def curves(found: Found) -> Figure:
-  """The objective against compute: a thin line for a seed, a thick one for their mean."""
-  chosen = _chosen(found)
-  grey = [one for one in found.settings if one.name not in chosen and one.curves]
+  """The objective against compute: a band from the lowest seed to the highest, and their mean."""
+  colours = chosen(found)
+  grey = [one for one in found.settings if one.name not in colours and one.curves]
   data: list[dict[str, Any]] = []
   for place, setting in enumerate(grey):
     data += _lines(setting, "others", _OTHER, shown=not place, opacity=0.25)
   named = {one.name: one for one in found.settings}
-  for name, colour in chosen.items():
+  for name, colour in colours.items():
     data += _lines(named[name], name, colour, shown=True, opacity=0.45)
-  return {"data": data, "layout": _axes(found.unit, found.figure) | _LEGEND}
+  return {"data": data, "layout": axes(found.unit, found.figure) | _LEGEND}
 
 
 def importances(found: Found) -> Figure:
@@ -39,7 +41,7 @@ def importances(found: Found) -> Figure:
     "x": [share for _, share in items], "y": [short.get(path, path) for path, _ in items],
     "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
   }  # fmt: skip
-  layout = _axes("share", "") | {"yaxis": {"automargin": True}}
+  layout = axes("share", "") | {"yaxis": {"automargin": True}}
   return {"data": [bar], "layout": layout}
 
 
@@ -76,7 +78,7 @@ def slices(found: Found) -> list[Figure]:
       "error_y": {"type": "data", "array": spread, "thickness": 1, "width": 0, "color": _OTHER},
       "hovertemplate": "%{text}: %{y:.4g} at %{x}<extra></extra>",
     }  # fmt: skip
-    layout = _axes(name, found.figure)
+    layout = axes(name, found.figure)
     layout["xaxis"] |= {"type": _axis_type(values, path in found.logarithmic)}
     layout["xaxis"] |= {"exponentformat": "power"}
     layout["yaxis"]["range"] = _around([one.value or 0.0 for one in done])
@@ -87,10 +89,10 @@ def slices(found: Found) -> list[Figure]:
 def fits(found: Found, rows: Sequence[Scaling]) -> Figure:
   """Evaluations, the fitted sigmoids and their 95 % bands, of those that were identified."""
   data: list[dict[str, Any]] = []
-  sure, chosen = [row for row in rows if not row.fit.doubt], _chosen(found)
-  best_first = sorted(sure, key=lambda row: row.setting.name not in chosen)[:_FITS]
+  sure, colours = [row for row in rows if not row.fit.doubt], chosen(found)
+  best_first = sorted(sure, key=lambda row: row.setting.name not in colours)[:_FITS]
   for row in best_first:
-    colour = chosen.get(row.setting.name, _OTHER)
+    colour = colours.get(row.setting.name, _OTHER)
     curves = list(row.setting.curves.values())
     compute = np.linspace(0, max(curve.compute.max() for curve in curves), 80)
     common = {"legendgroup": row.setting.name, "name": row.setting.name, "type": "scatter"}
@@ -104,45 +106,70 @@ def fits(found: Found, rows: Sequence[Scaling]) -> Figure:
     points["y"] = np.concatenate([curve.values for curve in curves]).tolist()
     marks = {"mode": "markers", "marker": {"color": colour, "size": 5}, "opacity": 0.6}
     data.append(common | points | marks | {"showlegend": False})
-  return {"data": data, "layout": _axes(found.unit, found.figure) | _LEGEND}
+  return {"data": data, "layout": axes(found.unit, found.figure) | _LEGEND}
 
 
 _LEGEND = {"legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0}}
 
 
-def _chosen(found: Found) -> dict[str, str]:
+def chosen(found: Found) -> dict[str, str]:
   """The best few have a colour; the others are grey."""
   order = found.best_first() or [one for one in found.settings if one.curves]
   return {one.name: colour for one, colour in zip(order, COLOURS, strict=False)}
 
 
 def _lines(setting: Setting, label: str, colour: str, shown: bool, opacity: float) -> list[dict]:
-  common = {"type": "scatter", "mode": "lines", "name": label, "legendgroup": label}
-  traces = [
-    common
-    | {"x": curve.compute.tolist(), "y": curve.values.tolist(), "showlegend": False}
-    | {"line": {"color": colour, "width": 1}, "opacity": opacity, "text": f"{setting.name} {seed}"}
-    | {"hovertemplate": "%{text}: %{y:.4g}<extra></extra>"}
-    for seed, curve in setting.curves.items()
-  ]
-  mean = _mean(setting)
-  if mean is not None:
-    thick = {"line": {"color": colour, "width": 2.5 if label == setting.name else 1.2}}
-    hover = {"hovertemplate": f"{setting.name}: %{{y:.4g}}<extra></extra>", "showlegend": shown}
-    hover["legendrank"] = 2000 if label == "others" else 1000
-    traces.append(common | {"x": mean[0], "y": mean[1]} | thick | hover)
-  return traces
+  """A thick mean, and round it the seeds: a band, or of the others thin lines."""
+  common = {"type": "scatter", "mode": "lines", "name": quiet(label), "legendgroup": label}
+  together = _together(setting)
+  if together is None:
+    return []
+  compute, values = together
+  if label == setting.name and len(values) > 1:
+    traces = [one | {"legendgroup": label} for one in band(label, colour, compute, values)]
+  else:
+    traces = [
+      common
+      | {"x": curve.compute.tolist(), "y": curve.values.tolist(), "showlegend": False}
+      | {"line": {"color": colour, "width": 1}, "opacity": opacity}
+      | {"text": quiet(f"{setting.name} {seed}")}
+      | {"hovertemplate": "%{text}: %{y:.4g}<extra></extra>"}
+      for seed, curve in setting.curves.items()
+    ]
+  thick: dict[str, Any] = {
+    "line": {"color": colour, "width": 2.5 if label == setting.name else 1.2}
+  }
+  hover: dict[str, Any] = {
+    "text": quiet(setting.name),
+    "hovertemplate": "%{text}: %{y:.4g}<extra></extra>",
+  }
+  hover |= {"showlegend": shown, "legendrank": 2000 if label == "others" else 1000}
+  return [*traces, common | {"x": compute, "y": values.mean(0).tolist()} | thick | hover]
 
 
-def _mean(setting: Setting) -> tuple[list[float], list[float]] | None:
-  """Of the seeds, evaluation by evaluation, as far as all of them got."""
+def band(name: str, colour: str, x: list[float], values: np.ndarray) -> list[dict[str, Any]]:
+  """From the lowest seed to the highest: f[seeds,N] at N places."""
+  left, low = envelope(x, values.min(0).tolist(), _PLACES)
+  right, high = envelope(x, values.max(0).tolist(), _PLACES)
+  edges = {"x": [*left, *right[::-1]], "y": [*low, *high[::-1]], "fill": "toself"}
+  look = {"fillcolor": colour, "opacity": 0.18, "line": {"width": 0}, "hoverinfo": "skip"}
+  named = {"type": "scatter", "mode": "lines", "name": quiet(name), "showlegend": False}
+  return [named | edges | look]
+
+
+def quiet(text: str) -> str:
+  """A name as plotly shows it as it is, whatever tags are in it."""
+  return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _together(setting: Setting) -> tuple[list[float], np.ndarray] | None:
+  """Mean compute and f64[seeds,N], evaluation by evaluation, as far as all seeds got."""
   curves = list(setting.curves.values())
   if not curves:
     return None
   shortest = min(len(curve.values) for curve in curves)
-  both = [[c.compute[:shortest], c.values[:shortest]] for c in curves]
-  compute, values = np.mean(both, 0)
-  return compute.tolist(), values.tolist()
+  compute = np.mean([curve.compute[:shortest] for curve in curves], 0)
+  return compute.tolist(), np.array([curve.values[:shortest] for curve in curves])
 
 
 def _around(values: list[float]) -> list[float]:
@@ -152,7 +179,8 @@ def _around(values: list[float]) -> list[float]:
   return [low - room, high + room]
 
 
-def _axes(x: str, y: str) -> dict[str, Any]:
+def axes(x: str, y: str) -> dict[str, Any]:
+  """A layout with these titles."""
   return {
     "xaxis": {"title": {"text": x}, "automargin": True, "exponentformat": "none"},
     "yaxis": {"title": {"text": y}, "automargin": True},

@@ -22,6 +22,7 @@ class Setting:
     curves: of each seed, by its name; the first value is from before training.
     reason: why it was pruned or failed.
     command: what repeats it; "" where it is not known.
+    folders: of plain runs, each seed's.
   """
 
   name: str
@@ -33,6 +34,7 @@ class Setting:
   curves: dict[str, Curve] = dataclasses.field(default_factory=dict)
   reason: str = ""
   command: str = ""
+  folders: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,36 +1,27 @@
-"""The report as one HTML file that needs nothing else, no network either."""
+"""The report of a sweep, or of several runs, as one HTML file that needs nothing else."""
 
-import html
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from grpo_jax.report import assets, figures, tables
+from grpo_jax.report import assets, beside, figures, html, tables
 from grpo_jax.report.extra import load
 from grpo_jax.report.found import Found
+from grpo_jax.report.html import says
 from grpo_jax.report.scaling import Scaling
 
 _BEST = 15  # rows of the table that are not folded away
-_LONG = 40  # characters from which a cell may break
 
 
-def page(found: Found, rows: Sequence[Scaling]) -> str:
-  """The whole file."""
+def page(found: Found, rows: Sequence[Scaling], folder: str = "") -> str:
+  """The whole file; `folder` is where it will be, from which links to runs' own pages lead."""
   drawn: dict[str, figures.Figure] = {}
-  parts = [*_best(found), *_curves(found, drawn), *_scaling(found, rows, drawn)]
-  parts += [*_importances(found, drawn), *_parallel(found, drawn), *_slices(found, drawn)]
-  parts += _ended(found)
+  parts = [*_best(found), *_differing(found), *_runs(found, folder), *_curves(found, drawn)]
+  parts += [*_beside(found, drawn), *_scaling(found, rows, drawn), *_importances(found, drawn)]
+  parts += [*_parallel(found, drawn), *_slices(found, drawn), *_ended(found)]
   plotly = load("plotly.offline", "a page").get_plotlyjs()
-  # A tag that a name or a reason may hold must not end the script.
-  specs = json.dumps(drawn, default=float, allow_nan=False).replace("<", "\\u003c")
-  return "\n".join([
-    "<!doctype html>", '<html lang="en">', '<head><meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    f"<title>{html.escape(found.title)}</title>", '<link rel="icon" href="data:,">',
-    f"<style>{assets.STYLE}</style></head>", "<body>", *parts,
-    f'<script type="application/json" id="figures">{specs}</script>',
-    f"<script>{plotly}</script>", f"<script>{assets.SCRIPT}</script>", "</body></html>", "",
-  ])  # fmt: skip
+  parts += [html.data("figures", drawn), f"<script>{plotly}</script>"]
+  parts.append(f"<script>{assets.static('sweep.js', 'copy.js')}</script>")
+  return html.document(found.title, assets.static("page.css"), parts)
 
 
 def _best(found: Found) -> list[str]:
@@ -39,32 +30,79 @@ def _best(found: Found) -> list[str]:
   goal = "lower" if found.lower else "higher"
   parts = [
     f"<h1>{html.escape(found.title)}</h1>",
-    _says(f"{found.figure}, {goal} is better. {count} complete. ± is half of a 95 % interval."),
+    says(f"{found.figure}, {goal} is better. {count} complete. ± is half of a 95 % interval."),
   ]
   if not order:
     return parts
   rows = tables.trials(found, order)
-  parts += ["<h2>Best</h2>", *_folded(rows, _BEST, "others")]
+  parts += ["<h2>Best</h2>", *html.folded(rows, _BEST, "others")]
   near = tables.unclear(found)
-  return parts + ([_says(near)] if near else []) + _command(order[0].name, order[0].command)
+  return parts + ([says(near)] if near else []) + _command(order[0].name, order[0].command)
 
 
 def _command(name: str, command: str) -> list[str]:
   if not command:
     return []
-  button = '<button type="button">Copy</button>'
-  return [
-    f"<h2>The command of {html.escape(name)}</h2>",
-    f'<div class="command"><pre>{html.escape(command)}</pre>{button}</div>',
-  ]
+  return [f"<h2>The command of {html.escape(name)}</h2>", html.command(command)]
+
+
+def _differing(found: Found) -> list[str]:
+  """The fields in which plain runs differ, a row each."""
+  if not any(one.folders for one in found.settings):
+    return []
+  rows = tables.differing(found)
+  if len(rows) == 1:
+    return ["<h2>Config</h2>", says("The runs differ in no field but the seed.")]
+  note = "Fields in which the runs differ; all others are the same."
+  return ["<h2>Config</h2>", says(note), *html.folded(rows, _BEST, "more fields")]
+
+
+def _runs(found: Found, folder: str) -> list[str]:
+  """Each run's own page, where it has one."""
+  items = []
+  for setting in found.settings:
+    for own in setting.folders:
+      name, target = beside.link(own, folder)
+      linked = f'<a href="{html.escape(target)}">{html.escape(name)}</a>' if target else ""
+      items.append(f"<li>{linked or html.escape(name)}, {html.escape(setting.name)}</li>")
+  if not items:
+    return []
+  lost = "" if all("<a " in item for item in items) else (
+    "Those without a link have no page yet: python -m experiments.report RUN writes it."
+  )  # fmt: skip
+  parts = ["<h2>Runs</h2>", *([says(lost)] if lost else [])]
+  shown, rest = "".join(items[:_BEST]), "".join(items[_BEST:])
+  more = f"<details><summary>{len(items) - _BEST} more runs</summary><ul>{rest}</ul></details>"
+  return [*parts, f"<ul>{shown}</ul>", more if rest else ""]
 
 
 def _curves(found: Found, drawn: dict[str, Any]) -> list[str]:
   if not any(one.curves for one in found.settings):
-    return ["<h2>Curves</h2>", _says("No run folder with the objective was found.")]
+    return ["<h2>Curves</h2>", says("No run folder with the objective was found.")]
   drawn["curves"] = figures.curves(found)
-  note = "Thin lines are seeds, thick ones their mean; compute is that of the final stage."
-  return ["<h2>Curves</h2>", _says(note), _figure("curves")]
+  note = (
+    "Thick lines are means over the seeds, bands reach from the lowest seed to the highest; compute"
+    " is that of the final stage."
+  )
+  return ["<h2>Curves</h2>", says(note), _figure("curves")]
+
+
+def _beside(found: Found, drawn: dict[str, Any]) -> list[str]:
+  """The main figures of plain runs, against the steps of all stages."""
+  specs = beside.curves(found)
+  names = {f"beside{place}": spec for place, spec in enumerate(specs.values())}
+  drawn |= names
+  if not names:
+    return []
+  note = (
+    "All stages one after the other, by steps; colours as above. Means over the seeds, bands from"
+    f" the lowest to the highest; of what is known of each step the mean of {beside.SMOOTHED}."
+  )
+  boxes = "".join(
+    f"<figure><figcaption>{html.escape(title)}</figcaption>{_figure(name)}</figure>"
+    for title, name in zip(specs, names, strict=True)
+  )
+  return ["<h2>Side by side</h2>", says(note), f'<div class="grid">{boxes}</div>']
 
 
 def _scaling(found: Found, rows: Sequence[Scaling], drawn: dict[str, Any]) -> list[str]:
@@ -72,7 +110,7 @@ def _scaling(found: Found, rows: Sequence[Scaling], drawn: dict[str, Any]) -> li
     return []
   parts = [
     "<h2>Compute against performance</h2>",
-    _says(
+    says(
       "R(C) = R_0 + (A - R_0) / (1 + (C_mid / C)^B), Khatri et al. 2025: ceiling A, efficiency B, "
       f"C_mid the {found.unit} that buy half of the gain; in brackets 95 % by bootstrap. The last "
       "columns: the curve fitted to the first half of the evaluations, its root mean square error "
@@ -84,11 +122,11 @@ def _scaling(found: Found, rows: Sequence[Scaling], drawn: dict[str, Any]) -> li
     parts.append(_figure("fits"))
   table = tables.scaling(rows)
   sure = sum(not row.fit.doubt for row in rows)
-  return [*parts, *_folded(table, sure or _BEST, "not identified" if sure else "others")]
+  return [*parts, *html.folded(table, sure or _BEST, "not identified" if sure else "others")]
 
 
 def _importances(found: Found, drawn: dict[str, Any]) -> list[str]:
-  parts = ["<h2>Importances</h2>", _says(found.importances_note)]
+  parts = ["<h2>Importances</h2>", says(found.importances_note)]
   if found.importances:
     drawn["importances"] = figures.importances(found)
     height = 80 + 34 * len(found.importances)
@@ -115,34 +153,8 @@ def _slices(found: Found, drawn: dict[str, Any]) -> list[str]:
 
 def _ended(found: Found) -> list[str]:
   rows = tables.ended(found)
-  return ["<h2>Failed and pruned</h2>", _table(rows)] if len(rows) > 1 else []
+  return ["<h2>Failed and pruned</h2>", html.table(rows)] if len(rows) > 1 else []
 
 
 def _figure(name: str, style: str = "") -> str:
   return f'<div class="figure" id="{name}" style="{style}"></div>'
-
-
-def _says(line: str) -> str:
-  return f"<p>{html.escape(line)}</p>"
-
-
-def _folded(rows: tables.Rows, shown: int, rest: str) -> list[str]:
-  """The table's head and first rows; a fold with the others."""
-  head, *body = rows
-  parts = [_table([head, *body[:shown]])]
-  if len(body) > shown:
-    table = _table([head, *body[shown:]])
-    parts.append(f"<details><summary>{len(body) - shown} {rest}</summary>{table}</details>")
-  return parts
-
-
-def _table(rows: tables.Rows) -> str:
-  head = "".join(f"<th>{html.escape(cell)}</th>" for cell in rows[0])
-  body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows[1:])
-  table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-  return f'<div class="wide">{table}</div>'
-
-
-def _cell(cell: str) -> str:
-  kind = ' class="long"' if len(cell) > _LONG else ""
-  return f"<td{kind}>{html.escape(cell)}</td>"

@@ -74,7 +74,7 @@ def _setting(
   state = {} if values else {"state": "failed"}
   return Setting(
     name, params, value=mean, interval=half_width(values),
-    values=tuple(values), curves=curves, reason=reason, **state,
+    values=tuple(values), curves=curves, reason=reason, folders=tuple(members), **state,
   )  # fmt: skip
 
 

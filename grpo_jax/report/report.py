@@ -1,15 +1,20 @@
-"""Reads what was found, says it in lines and writes it as a page."""
+"""Reads what was found, says it in lines and writes it as a page: a sweep, several runs, or one."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 
 from grpo_jax.config import ConfigError
-from grpo_jax.report import plain, study, tables
+from grpo_jax.report import plain, runs, study, tables
 from grpo_jax.report.found import Found
 from grpo_jax.report.page import page
+from grpo_jax.report.run_folder import Diagnose, undiagnosed
+from grpo_jax.report.run_report import NAME, run_report, write
 from grpo_jax.report.scaling import Scaling, orders, scalings
 
 _BEST = 10  # rows on the console
+_OF_SWEEPS = ("trials", "populations")
+_PAGES = 32  # runs side by side whose own pages are written too, where they have none
 
 
 def report(
@@ -20,8 +25,12 @@ def report(
   compute: str = "steps",
   figure: str = "",
   out: str = "",
+  diagnose: Diagnose = undiagnosed,
 ) -> list[str]:
   """The lines for the console; report.html is written on the way.
+
+  Of one run it is the page of that run. Several stand side by side, and each that has no page of
+  its own gets one, unless they are many.
 
   Args:
     paths: the folder of a sweep; else run folders, or folders that hold some.
@@ -29,32 +38,59 @@ def report(
     compute: a name in `runs.UNITS`.
     figure: the objective of plain runs; "" for eval/accuracy.
     out: the page; "" for report.html in the folder that all paths share.
+    diagnose: what is wrong with the figures of a run.
 
   Raises:
     ConfigError: something is missing, in one line.
   """
+  _check(list(paths))
+  alone = _alone(paths, storage)
+  if alone and compute != "steps":
+    raise ConfigError(f"--compute={compute} is of several runs or a sweep: a run's page has steps")
+  if alone:
+    return run_report(alone, diagnose, figure=figure, out=out)
   found = _read(list(paths), storage, name, compute, figure)
-  rows = scalings(found)
-  out = out or os.path.join(_shared(paths), "report.html")
-  text = page(found, rows)
-  try:
-    with open(out, "w", encoding="utf-8") as file:
-      file.write(text)
-  except OSError as error:
-    raise ConfigError(f"--out={out}: {error.strerror}") from error
+  rows, shared = scalings(found), _shared(paths)
+  out = out or os.path.join(shared, NAME)
+  _own_pages(found, diagnose)
+  write(out, page(found, rows, os.path.dirname(os.path.abspath(out))))
   return [*_lines(found, rows), "", f"page  {out}"]
 
 
-def _read(paths: list[str], storage: str, name: str, compute: str, figure: str) -> Found:
+def _check(paths: list[str]) -> None:
   if not paths:
     raise ConfigError("name the folder of a sweep, or run folders: experiments.report FOLDER")
   for path in paths:
     if not os.path.isdir(path):
       what = "is a file, not a folder" if os.path.exists(path) else "there is no such folder"
       raise ConfigError(f"{path}: {what}")
+
+
+def _alone(paths: Sequence[str], storage: str) -> str:
+  """The folder of the only run there is; "" of a sweep, and of several or none."""
+  if storage or len(paths) != 1 or _has_study(paths[0]):
+    return ""
+  found = runs.find(list(paths))
+  return found[0] if len(found) == 1 else ""
+
+
+def _has_study(path: str) -> bool:
+  return any(os.path.exists(os.path.join(path, part)) for part in (study.JOURNAL, *_OF_SWEEPS))
+
+
+def _own_pages(found: Found, diagnose: Diagnose) -> None:
+  """Those of plain runs that have none, where they can be written."""
+  folders = [folder for one in found.settings for folder in one.folders]
+  for folder in folders if len(folders) <= _PAGES else ():
+    if not os.path.exists(os.path.join(folder, NAME)):
+      with contextlib.suppress(ConfigError):  # of a folder that cannot be written there is no link
+        run_report(folder, diagnose)
+
+
+def _read(paths: list[str], storage: str, name: str, compute: str, figure: str) -> Found:
   journal = os.path.exists(os.path.join(paths[0], study.JOURNAL))
   if not storage and not journal:
-    if any(os.path.isdir(os.path.join(paths[0], part)) for part in ("trials", "populations")):
+    if any(os.path.isdir(os.path.join(paths[0], part)) for part in _OF_SWEEPS):
       raise ConfigError(
         f"{paths[0]} is of a sweep whose study is elsewhere: name its --storage=URL too"
       )

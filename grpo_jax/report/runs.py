@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from grpo_jax.config import ConfigError
+from grpo_jax.report.lines import every
 from grpo_jax.report.sigmoid import Curve, finite
 
 # How --compute says it, and in words.
@@ -62,7 +63,7 @@ def curve(folder: str, figure: str, unit: str) -> Curve | None:
       summed).
   """
   fields = config(folder)
-  lines = list(_lines(os.path.join(folder, "metrics.jsonl")))
+  lines = list(every(os.path.join(folder, "metrics.jsonl")))
   stages = list(fields.get("stages") or {}) or [line["stage"] for line in lines]
   final = stages[-1] if stages else ""
   last = [line for line in lines if line["stage"] == final]
@@ -92,20 +93,6 @@ def _group(fields: dict[str, Any]) -> float:
   stages = list((fields.get("stages") or {}).values())
   rollout = stages[-1].get("rollout") if stages else None
   return (rollout or {}).get("group_size", np.nan)
-
-
-def _lines(path: str) -> Iterator[dict[str, Any]]:
-  """Lines of figures; those that a kill has torn are passed over."""
-  if not os.path.exists(path):
-    return
-  with open(path, encoding="utf-8", errors="replace") as file:
-    for text in file:
-      try:
-        line = json.loads(text)
-        if isinstance(line["step"], int) and isinstance(line["stage"], str):
-          yield line
-      except (ValueError, KeyError, TypeError):
-        continue
 
 
 def _number(value: Any) -> bool:

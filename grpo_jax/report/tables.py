@@ -7,6 +7,7 @@ from grpo_jax.report.found import Found, Setting
 from grpo_jax.report.scaling import Scaling, orders
 
 Rows = list[list[str]]
+_COLUMNS = 8  # settings that can stand beside one another
 _SCALING = ["setting", "A", "B", "C_mid", "ranks by A, B, C_mid"]
 _SCALING += ["error on 2nd half", "if it stayed", "error at the end"]
 
@@ -39,6 +40,23 @@ def scaling(rows: Sequence[Scaling]) -> Rows:
     rank = ", ".join(places[name].get(id(row), "-") for name in places)
     table.append([row.setting.name, *_fitted(row), rank, *_predicted(row)])
   return table
+
+
+def differing(found: Found) -> Rows:
+  """The fields in which settings differ: a row a field, or a row a setting where those are many."""
+  paths = sorted({path for one in found.settings for path in one.params})
+  names = [one.name for one in found.settings]
+  if len(names) <= _COLUMNS:
+    rows = [
+      [path, *(number(one.params.get(path, "-")) for one in found.settings)] for path in paths
+    ]
+    return [["field", *names], *rows]
+  if not paths:
+    return [["setting"]]
+  body = [
+    [one.name, *(number(one.params.get(path, "-")) for path in paths)] for one in found.settings
+  ]
+  return [["setting", *paths], *body]
 
 
 def unclear(found: Found) -> str:

@@ -117,16 +117,20 @@ def stage_table(evaluations: Sequence[Mapping[str, Any]], scores: Sequence[str])
   return "\n".join(lines)
 
 
-def closing(workdir: str, ends: Sequence[float] | None, picture: str | None) -> str:
+def closing(
+  workdir: str, ends: Sequence[float] | None, picture: str | None, page: str | None = None
+) -> str:
   """The last lines of a run: how it went, where it is, and what to type next.
 
-  ends: accuracy before and after; None where no policy was evaluated.
+  ends: accuracy before and after; None where no policy was evaluated. picture, page: files that
+  were written.
   """
   lines = [
     "",
     *([f"held-out accuracy {ends[0]:.3f} -> {ends[1]:.3f}"] if ends else []),
     f"run folder        {workdir}",
     *([f"learning curve    {picture}"] if picture else []),
+    *([f"report            {page}"] if page else []),
     f"samples           {workdir}/samples.jsonl",
     f"next              tensorboard --logdir {shlex.quote(workdir)}",
     "                  python -m experiments.train --config=FILE --workdir=OTHER_FOLDER"

@@ -1,11 +1,9 @@
-"""The figures of a rollout and of the machine, and samples as records."""
+"""The figures of a rollout and of the machine."""
 
 import itertools
 import resource
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -122,26 +120,6 @@ def time_figures(answers: Answers, used: Answers, seconds: np.ndarray) -> dict[s
     "time/rollout_tokens_per_s": sampled / rollout,
     "time/update_tokens_per_s": learned / update,
   }
-
-
-def sample_records(
-  answers: Answers, advantages: np.ndarray, more: Sequence[Mapping[str, Any]] = ()
-) -> list[dict[str, Any]]:
-  """One record a prompt: the question, its answers, their rewards and advantages f32[P,G].
-
-  `more` is added to each.
-  """
-  return [
-    (dict(more[row]) if more else {})
-    | {
-      "prompt": example.question,
-      "answer": example.fields.get("answer"),
-      "completions": answers.texts[row],
-      "rewards": answers.scores.total[row].tolist(),
-      "advantages": advantages[row].tolist(),
-    }
-    for row, example in enumerate(answers.examples)
-  ]
 
 
 def memory_figures() -> dict[str, float]:

@@ -15,11 +15,12 @@ from grpo_jax.metrics import Metrics
 from grpo_jax.optimizer import make_optimizer
 from grpo_jax.parallel import AnyDevices
 from grpo_jax.run.answers import Answers, answer_advantages
-from grpo_jax.run.figures import answer_figures, group_figures, sample_records, time_figures
+from grpo_jax.run.figures import answer_figures, group_figures, time_figures
 from grpo_jax.run.gather import make_gather
 from grpo_jax.run.learn import Looks, make_learner, make_looks, stage_step
-from grpo_jax.run.levels import task_figures, task_records
+from grpo_jax.run.levels import task_figures
 from grpo_jax.run.overlap import Overlap, sampling_setting
+from grpo_jax.run.samples import step_samples
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told, policy_of
 from grpo_jax.run.trained import make_init
 from grpo_jax.types import Batch, Params, TrainState
@@ -89,7 +90,7 @@ def make_policy_runner(
     everyone = np.zeros(answers.scores.total.shape, np.float32)
     everyone[rows] = answer_advantages(np.asarray(batch.advantages), np.asarray(batch.rollout.mask))
     figures |= task_figures(answers, judge)
-    samples = sample_records(answers, everyone, task_records(answers, judge))
+    samples = step_samples(setting, answers, everyone)
     figures |= metrics_lib.read(metrics)
     seconds = np.append(answers.seconds, time.monotonic() - started)
     figures |= time_figures(answers, used, seconds)

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import runpy
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -16,6 +15,7 @@ from absl import logging as absl_logging
 
 from grpo_jax.config import ConfigError, Experiment, check
 from grpo_jax.config.fields import children, unknown_field
+from grpo_jax.run import typed
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -92,9 +92,9 @@ def train(
   try:
     _in_one_line(start)
   except StopError as stopped:
-    _leave(f"{stopped}, and saved; resume with: {_command()}", 128 + stopped.number)
+    _leave(f"{stopped}, and saved; resume with: {typed.command()}", 128 + stopped.number)
   except KeyboardInterrupt:
-    _leave(f"stopped; from its newest checkpoint resume with: {_command()}", 130)
+    _leave(f"stopped; from its newest checkpoint resume with: {typed.command()}", 130)
 
 
 def distribute(
@@ -172,10 +172,11 @@ def sweep(
 
 
 def report(paths: Sequence[str], **asked: Any) -> None:
-  """Prints what a sweep or a few runs have found; arguments as of `report.report.report`."""
+  """Prints what a sweep, a few runs or one have found; arguments as of `report.report.report`."""
   from grpo_jax.report.report import report
+  from grpo_jax.run.health import diagnose
 
-  for line in _in_one_line(lambda: report(paths, **asked)):
+  for line in _in_one_line(lambda: report(paths, diagnose=diagnose, **asked)):
     _say(line)
 
 
@@ -299,12 +300,6 @@ def _say(line: str) -> None:
 
 def _warn(line: str) -> None:
   print(line, file=sys.stderr, flush=True)
-
-
-def _command() -> str:
-  """What was typed to start this program, without a drill."""
-  typed = [word for word in sys.orig_argv[1:] if not re.match("--?inject_fault=", word)]
-  return shlex.join([os.path.basename(sys.orig_argv[0]), *typed])
 
 
 def _stop(line: str) -> NoReturn:

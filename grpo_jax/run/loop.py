@@ -12,6 +12,7 @@ from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
+from grpo_jax.report.run_report import NAME, run_report
 from grpo_jax.run import console, memory, record, stopping
 from grpo_jax.run.between import check_templates
 from grpo_jax.run.bound import check_tokenizer
@@ -25,6 +26,7 @@ from grpo_jax.run.checks import (
 from grpo_jax.run.corpus import check_texts
 from grpo_jax.run.drill import check_drill, spoiler, with_drill
 from grpo_jax.run.evaluate import make_evaluate
+from grpo_jax.run.health import diagnose
 from grpo_jax.run.own_rewards import reward_files
 from grpo_jax.run.pairs import pairs_left_out
 from grpo_jax.run.picture import learning_curve
@@ -174,7 +176,7 @@ def _pause(asked: Asked, *, alone: bool) -> Callable[[str], None]:
 
 
 def _finish(experiment: Experiment, workdir: str, view: View, *, draw: bool) -> dict[str, float]:
-  """Draws the curve, and says how it went and what to type next."""
+  """Draws the curve, writes the page, and says how it went and what to type next."""
   metrics = os.path.join(workdir, "metrics.jsonl")
   evaluations = going_on(experiment.stages, _lines(metrics))
   ends = [evaluations[at]["eval/accuracy"] for at in (0, -1)] if evaluations else None
@@ -190,8 +192,21 @@ def _finish(experiment: Experiment, workdir: str, view: View, *, draw: bool) -> 
     picture = None
   if len(experiment.stages) > 1 and evaluations:
     view.closing(console.stage_table(evaluations, experiment.evaluation.scores))
-  view.closing(console.closing(workdir, ends, picture))
+  view.closing(console.closing(workdir, ends, picture, _page(workdir, view.say, draw=draw)))
   return found
+
+
+def _page(workdir: str, say: Callable[[str], None], *, draw: bool) -> str | None:
+  """Writes report.html, and where it is; None where it is another's, or cannot be written."""
+  path = os.path.join(workdir, NAME)
+  if not draw or processes.index():
+    return None
+  try:
+    run_report(workdir, diagnose, out=path)
+  except ConfigError as error:  # a full disk: the run is over all the same
+    say(str(error))
+    return None
+  return path
 
 
 def going_on(

@@ -1,8 +1,9 @@
 """The learning curve of a run as a picture."""
 
-import json
-import math
 from typing import Any
+
+from grpo_jax.report.interval import wilson
+from grpo_jax.report.lines import on_one_axis, series
 
 _INK, _MUTED, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 _BLUE, _ORANGE = "#2266cc", "#d9720f"
@@ -33,7 +34,7 @@ def learning_curve(metrics_path: str, out_png: str) -> None:
   matplotlib.use("Agg")
   from matplotlib import pyplot
 
-  lines, boundaries = _read(metrics_path)
+  lines, boundaries = on_one_axis(metrics_path)
   figure = pyplot.figure(figsize=(10, 6.2), layout="constrained")
   grid = figure.add_gridspec(2, len(_SMALL), height_ratios=[2.2, 1])
   large = figure.add_subplot(grid[0, :])
@@ -43,7 +44,7 @@ def learning_curve(metrics_path: str, out_png: str) -> None:
     figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=_INK)
   for column, (name, title) in enumerate(_SMALL):
     axes = figure.add_subplot(grid[1, column], xlim=large.get_xlim())
-    points = _series(lines, name)
+    points = series(lines, name)
     axes.plot(*points, color=_INK, linewidth=1)
     axes.set_title(title, fontsize=9, loc="left", color=_INK)
     if name == "train/lr" and (lowest := _far_apart(lines, name)):
@@ -57,38 +58,6 @@ def learning_curve(metrics_path: str, out_png: str) -> None:
   pyplot.close(figure)
 
 
-def wilson(share: float, count: float) -> tuple[float, float]:
-  """The 95 % interval of a share of `count` trials: Wilson 1927."""
-  z = 1.96
-  middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-  half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-  return middle - half, middle + half
-
-
-def _read(path: str) -> tuple[list[dict[str, Any]], list[tuple[str, float]]]:
-  """The lines, each with its place `x` on the axis, and where each stage begins."""
-  with open(path, encoding="utf-8", errors="replace") as file:
-    lines = [line for line in map(_parsed, file) if line is not None]
-  boundaries: list[tuple[str, float]] = []
-  start = end = 0
-  for line in lines:
-    if not boundaries or boundaries[-1][0] != line["stage"]:
-      start = end
-      boundaries.append((line["stage"], start))
-    line["x"] = start + line["step"]
-    end = max(end, line["x"])
-  return lines, boundaries
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-  """A line of figures; None where a kill has torn it: a picture of the others is worth having."""
-  try:
-    line = json.loads(text)
-    return line if isinstance(line["step"], int) and isinstance(line["stage"], str) else None
-  except (ValueError, KeyError, TypeError):
-    return None
-
-
 def _far_apart(lines: list[dict[str, Any]], name: str) -> float:
   """The lowest of the stages' peaks where they differ a lot, else 0."""
   peaks: dict[str, float] = {}
@@ -98,20 +67,15 @@ def _far_apart(lines: list[dict[str, Any]], name: str) -> float:
   return min(positive) if positive and max(positive) > _FAR_APART * min(positive) else 0.0
 
 
-def _series(lines: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
-  points = [(line["x"], line[name]) for line in lines if line.get(name) is not None]
-  return [x for x, _ in points], [y for _, y in points]
-
-
 def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
-  x, rewards = _series(lines, "reward/mean")
+  x, rewards = series(lines, "reward/mean")
   if x:
     smooth = _smoothed([line for line in lines if line.get("reward/mean") is not None])
     axes.plot(x, rewards, color=_BLUE, alpha=0.25, linewidth=1)
     axes.plot(
       x, smooth, color=_BLUE, linewidth=2, label=f"sampled reward, mean of {_SMOOTHED} steps"
     )
-  x, accuracy = _series(lines, "eval/accuracy")
+  x, accuracy = series(lines, "eval/accuracy")
   if x:
     counts = [n.get("eval/problems") for n in lines if n.get("eval/accuracy") is not None]
     ends = [

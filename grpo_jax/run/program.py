@@ -15,12 +15,13 @@ from grpo_jax.optimizer import make_optimizer
 from grpo_jax.rewards import Scores, Solutions, compose, is_learned, resolve
 from grpo_jax.run.answers import Answers, answer_advantages
 from grpo_jax.run.batches import answer_texts, prompt_batch
-from grpo_jax.run.figures import answer_figures, group_figures, sample_records
+from grpo_jax.run.figures import answer_figures, group_figures
 from grpo_jax.run.keys import prompt_keys
 from grpo_jax.run.learn import stage_step
 from grpo_jax.run.learned import Judge, learned_judge
-from grpo_jax.run.levels import task_figures, task_records
+from grpo_jax.run.levels import task_figures
 from grpo_jax.run.sampler import check_scores, reads_solutions, solutions, stage_rollout
+from grpo_jax.run.samples import step_samples
 from grpo_jax.run.stage import Outcome, Runner, Setting, Told
 from grpo_jax.run.trained import make_init
 from grpo_jax.steps import Asked, Program, Record, make_grpo_program
@@ -122,7 +123,6 @@ def _outcomes(
     figures |= {"time/step_s": seconds, "time/tokens_per_s": tokens / seconds}
     worth = answer_advantages(record.advantages, rollout.mask)
     batch = Batch(rollout, record.total, record.advantages)
-    more = task_records(answers, judge) if last else []
-    samples = sample_records(answers, worth, more) if last else []
+    samples = step_samples(setting, answers, worth) if last else []
     outcomes.append(Outcome(figures, samples, batch))
   return outcomes

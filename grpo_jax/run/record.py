@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ import jax
 from grpo_jax.config import ConfigError, Experiment
 from grpo_jax.config.saved import classes, rebuild
 from grpo_jax.parallel import processes
+from grpo_jax.run import typed
 from grpo_jax.run.lock import check_writable, take
 
 # Variables that change what is compiled.
@@ -73,7 +75,7 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
   temporary = f"{path}.tmp"
   with open(temporary, "w", encoding="utf-8") as file:
     saved = {"config": config, "classes": classes(experiment)}
-    json.dump(saved | environment(), file, indent=2)
+    json.dump(saved | environment() | {"began": _began()}, file, indent=2)
   os.replace(temporary, path)
 
 
@@ -146,6 +148,12 @@ def environment() -> dict[str, Any]:
     "flags": {n: v for n, v in sorted(os.environ.items()) if n.startswith(_FLAGS)},
     "git_commit": _commit(),
   }
+
+
+def _began() -> dict[str, str]:
+  """When the run was begun, and by which command."""
+  now = datetime.datetime.now(datetime.UTC).isoformat(sep=" ", timespec="seconds")
+  return {"time": now, "command": typed.command()}
 
 
 def moved(workdir: str) -> list[str]:

@@ -219,6 +219,7 @@ RANGES = {
     "batch_size": _COUNT,
   },
   config.Checkpoint: {"every": _COUNT, "keep": _COUNT},
+  config.Samples: {"token_prompts": _COUNT_OR_OFF},
   config.Scoring: {
     "workers": _COUNT_OR_OFF,
     "timeout_s": _POSITIVE,

@@ -16,7 +16,6 @@ from grpo_jax.run.figures import (
   group_figures,
   memory_figures,
   reward_figures,
-  sample_records,
   time_figures,
 )
 from grpo_jax.tasks import Example
@@ -127,20 +126,6 @@ def test_equal_rewards_have_no_spread(value, P, G):
   figures = answer_figures(_answers(_rollout(np.ones((P, G))), scores))
   assert all(isinstance(figure, float) for figure in figures.values())
   assert figures["reward/std"] == pytest.approx(0, abs=1e-5)
-
-
-def test_samples_are_plain_records():
-  example = Example([{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], {}, "")
-  answers = _answers(_rollout([[1, 1]]), _scores([[1.0, 0.5]]))
-  answers = dataclasses.replace(answers, examples=[example], texts=[["a", "b"]])
-  (record,) = sample_records(answers, np.array([[1.0, -1.0]]))
-  assert record == {
-    "prompt": "q",
-    "answer": None,
-    "completions": ["a", "b"],
-    "rewards": [1.0, 0.5],
-    "advantages": [1.0, -1.0],
-  }
 
 
 def test_peak_memory_grows_with_what_is_held():

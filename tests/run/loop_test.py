@@ -89,7 +89,13 @@ def test_a_profile_of_no_steps_is_refused_in_a_line(span, tmp_path):
 
 def test_a_run_leaves_its_files(uninterrupted):
   workdir, result = uninterrupted
-  for name in ("config.json", "metrics.jsonl", "samples.jsonl", "learning_curve.png"):
+  for name in (
+    "config.json",
+    "metrics.jsonl",
+    "samples.jsonl",
+    "learning_curve.png",
+    "report.html",
+  ):
     assert (workdir / name).stat().st_size > 0, name
   assert list((workdir / "tensorboard").rglob("events*"))
   assert list((workdir / "checkpoints").iterdir())

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpo_jax.report.interval import wilson
+from grpo_jax.report.lines import on_one_axis, series
 from grpo_jax.run import picture
 
 _ACCURACY = {"eval/accuracy": 0.25, "eval/problems": 200}
@@ -63,7 +65,7 @@ def test_a_picture_is_made_of_what_is_there(tmp_path, lines):
 
 
 def test_stages_stand_one_after_the_other(tmp_path):
-  lines, boundaries = picture._read(_file(tmp_path, [*_SFT, *_GRPO]))
+  lines, boundaries = on_one_axis(_file(tmp_path, [*_SFT, *_GRPO]))
   assert boundaries == [("sft", 0), ("grpo", 5)]
   assert [line["x"] for line in lines] == [0, 1, 2, 3, 4, 5, 5, 5, *range(6, 18), 17]
 
@@ -75,7 +77,7 @@ def test_a_torn_line_costs_itself_only(tmp_path):
     b"".join(json.dumps(line).encode() + b"\n" for line in _GRPO)
     + b'[]\n{"stage": 1, "step": 2}\n{"step": 3}\n\xff\n{"stage": "grpo", "ste'
   )
-  assert len(picture._read(str(path))[0]) == len(_GRPO)
+  assert len(on_one_axis(str(path))[0]) == len(_GRPO)
   picture.learning_curve(str(path), str(tmp_path / "curve.png"))
   assert (tmp_path / "curve.png").stat().st_size > 0
 
@@ -99,16 +101,16 @@ def test_learning_rates_far_apart_are_both_to_be_seen():
 
 
 def test_null_is_left_out_of_a_line(tmp_path):
-  lines, _ = picture._read(
+  lines, _ = on_one_axis(
     _file(tmp_path, [{"stage": "a", "step": i, "y": y} for i, y in enumerate((1, None, 0))])
   )
-  assert picture._series(lines, "y") == ([0, 2], [1, 0])
+  assert series(lines, "y") == ([0, 2], [1, 0])
 
 
 @given(share=st.floats(0, 1), count=st.integers(1, 10_000))
 def test_the_interval_holds_the_shares_from_which_it_is_not_far(share, count):
   """Wilson: an end p solves |share - p| = z sqrt(p (1 - p) / count)."""
-  low, high = picture.wilson(share, count)
+  low, high = wilson(share, count)
   assert -1e-9 <= low <= share + 1e-9
   assert share - 1e-9 <= high <= 1 + 1e-9
   for p in (max(low, 0), min(high, 1)):
@@ -119,7 +121,7 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "matplotlib", None)
   with pytest.raises(ImportError, match=r"pip install 'grpo_jax\[report\]'"):
     picture.learning_curve(_file(tmp_path, _GRPO), str(tmp_path / "curve.png"))
-  assert math.isclose(picture.wilson(0.5, 100)[0], 0.4038, abs_tol=1e-4)  # needs none
+  assert math.isclose(wilson(0.5, 100)[0], 0.4038, abs_tol=1e-4)  # needs none
 
 
 def test_the_running_mean_does_not_cross_stages():

@@ -100,6 +100,11 @@ def test_an_episode_is_told_and_shown(tmp_path):
   assert all(text.startswith("model: ") for text in said)
   # "higher" and "lower" are cut.
   assert any(re.search("\nenvironment: (high|lowe)\nmodel: ", text) for text in said)
+  # Beside the model's tokens, what it was told: without a log-prob.
+  for texts, values in zip(records[0]["tokens"], records[0]["logprobs"], strict=True):
+    told = [text for text, value in zip(texts, values, strict=True) if value is None]
+    assert set(told) <= {"high", "lowe"}
+  assert any(None in values for record in records for values in record.get("logprobs", []))
 
 
 KINDS = {

@@ -93,9 +93,10 @@ def test_a_program_is_the_run_of_the_host_loop(name, tmp_path):
   # Samples are those of the last step of each program.
   assert [bool(told.samples) for told in told_right] == [False, False, True] * 2
   for one, other in zip(told_left[2].samples, told_right[2].samples, strict=True):
-    advantages = one.pop("advantages"), other.pop("advantages")
+    for name in ("advantages", "logprobs"):
+      mine, theirs = (record.pop(name, [[]]) for record in (one, other))
+      jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), mine, theirs)
     assert one == other
-    np.testing.assert_allclose(*advantages, atol=1e-4)
 
 
 def test_a_run_of_programs_leaves_every_step_and_resumes(tmp_path):
