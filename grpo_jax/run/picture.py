@@ -1,8 +1,9 @@
 """The learning curve of a run as a picture."""
 
 import json
-import math
 from typing import Any
+
+from grpo_jax.estimators import wilson
 
 _INK, _MUTED, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 _BLUE, _ORANGE = "#2266cc", "#d9720f"
@@ -55,14 +56,6 @@ def learning_curve(metrics_path: str, out_png: str) -> None:
     _quiet(axes)
   figure.savefig(out_png, dpi=130)
   pyplot.close(figure)
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-  """The 95 % interval of a share of `count` trials: Wilson 1927."""
-  z = 1.96
-  middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-  half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-  return middle - half, middle + half
 
 
 def _read(path: str) -> tuple[list[dict[str, Any]], list[tuple[str, float]]]:
