@@ -142,6 +142,11 @@ def shown(text: str) -> str:
   return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def harmless(text: str) -> str:
+  """Text of a model as a terminal can be given it as it comes: lines, but no control codes."""
+  return _CONTROL.sub("", text.replace("\t", "  "))
+
+
 def duration(seconds: float) -> str:
   """As 45s, 3m20s or 2h05m; a dash where it is not known."""
   if not math.isfinite(seconds):

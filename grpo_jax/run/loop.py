@@ -121,8 +121,9 @@ def run(
     )
     evaluate = make_evaluate(setting, examples)
     course = Stages(setting, evaluate, say, trace, asked, Tolerance(tolerate_save_failures, say))
-    for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
-      say(line)
+    if course.done and processes.index() == 0:
+      for line in record.moved(workdir) + record.rewritten(workdir, experiment):
+        say(line)
     try:
       # Before files are closed, for which all wait.
       with parting.guard(), memory.explained(experiment, policy):
