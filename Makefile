@@ -130,12 +130,12 @@ test-pythons:  ## The core's tests on each Python of PYTHONS that is here, in fr
 	.ci/pythons $(PYTHONS)
 
 docs: .venv-docs/.ready  ## The pages of docs/ as build/site, in an environment of their own
-	.venv-docs/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict --quiet
 	@echo build/site/index.html
 
 .venv-docs/.ready:
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python -m pip install -q DOCS_PINS
+	.venv-docs/bin/python -m pip install -q 'mkdocs==1.6.1' 'mkdocs-material==9.8.2' 'mkdocstrings==1.0.8' 'mkdocstrings-python==2.0.11' 'latex2mathml==3.81.1' 'ruff==0.17.6'
 	@touch $@
 
 # build/lib would bring files into a wheel that are no longer here.

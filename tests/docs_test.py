@@ -1,6 +1,7 @@
 """What the pages say is run: every example, every command's flags, and the README in Chinese."""
 
 import ast
+import contextlib
 import doctest
 import importlib
 import importlib.util
@@ -74,8 +75,10 @@ def _commands(page: str) -> list[list[str]]:
     for line in block.replace("\\\n", " ").splitlines():
       asked = re.search(r"(?:experiments\.|grpo-)(\w+) (.*)", line)
       if asked and "--config" in line:
-        words = shlex.split(asked[2].rstrip("&'"), comments=True)
-        found.append([asked[1], *words])
+        rest = asked[2].rstrip("& ")
+        if rest.count("'") % 2:  # of a command in quotes
+          rest = rest.removesuffix("'")
+        found.append([asked[1], *shlex.split(rest, comments=True)])
   return found
 
 
@@ -110,10 +113,8 @@ def _set(experiment, path: str, value: str) -> None:
   for name in above:
     owner = children(owner)[name]
   assert last in children(owner), path
-  try:
+  with contextlib.suppress(SyntaxError, ValueError):  # a word stays one
     value = ast.literal_eval(value)
-  except (SyntaxError, ValueError):
-    pass  # a word
   if isinstance(owner, dict):
     owner[last] = value
   else:
@@ -135,19 +136,22 @@ def test_figures_are_drawn(tmp_path):
   space = _loaded("figures")
   space["draw"](str(tmp_path))
   drawn = sorted(path.name for path in tmp_path.iterdir())
-  assert drawn == sorted(path.name for path in (_DOCS / "figures").iterdir())
+  assert drawn == sorted(path.name for path in (_DOCS / "figures").glob("*.svg"))
 
 
 def test_fields_of_a_docstring_are_a_list(monkeypatch):
   stub = types.ModuleType("griffe")
-  stub.Extension = stub.Object = object  # type: ignore[attr-defined]
+  stub.Extension = stub.Object = stub.Class = object  # type: ignore[attr-defined]
   monkeypatch.setitem(sys.modules, "griffe", stub)
   as_markdown = _loaded("docstrings")["as_markdown"]
-  said = as_markdown("What.\n\nlr, min_lr: both rates,\n  in all.\nsteps: how many.\n\nArgs:\n  x: y.")
+  said = as_markdown(
+    "What.\n\nlr, min_lr: both rates,\n  in all.\nsteps: how many.\n\nArgs:\n  x: y."
+  )
   assert said == (
     "What.\n\n- `lr`, `min_lr`: both rates,\n  in all.\n- `steps`: how many.\n\nArgs:\n  x: y."
   )
   assert as_markdown("One: line.") == "One: line."
+  assert as_markdown("A.\n\na: b. c: d") == "A.\n\n- `a`: b.\n- `c`: d"
   assert as_markdown("What.\nseed: that.") == "What.\n\n- `seed`: that."
 
 
@@ -172,10 +176,11 @@ def test_the_chinese_readme_has_the_commands_and_figures_of_the_other():
   assert len(ours) == len(theirs)
   for (_, own), (_, other) in zip(ours[:-1], theirs[:-1], strict=True):
     assert _bare(own) == _bare(other)
-  files = [re.findall(r"^ {0,4}([\w./]+(?:\.\w+|/)) {2}", tree[-1][1], re.M) for tree in (ours, theirs)]
-  assert files[0] == files[1]
-  named = [set(re.findall(r"\w+\.(?:py|md)", tree[-1][1])) for tree in (ours, theirs)]
-  assert named[0] - {"README.zh.md"} == named[1] - {"README.md"}
+  # In the map: each file at the beginning of its line, and all that a line names.
+  maps = [tree[-1][1].replace("README.zh.md", "README.md") for tree in (ours, theirs)]
+  for form in (r"^ {0,4}([\w./]+(?:\.\w+|/)) {2}", r"\w+\.(?:py|md)"):
+    first, second = (sorted(re.findall(form, text, re.MULTILINE)) for text in maps)
+    assert first == second
   prose = [_FENCED.sub("", text) for text in (english, chinese)]
   assert _figures(prose[0]) <= _figures(prose[1])
   code = [set(re.findall(r"`[^`\n]+`", text)) for text in prose]

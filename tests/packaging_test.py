@@ -1,4 +1,4 @@
-"""What is installed: console scripts, package data, and a wheel that works far from the checkout."""
+"""What is installed: console scripts, package data, and a wheel that works far from here."""
 
 import os
 import pathlib
@@ -35,6 +35,7 @@ def test_a_script_runs_its_module_as_the_main_one(monkeypatch, capsys):
   assert "name a run folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_wheel_works_outside_of_the_checkout(tmp_path):
   wheel = _build(tmp_path)
   with zipfile.ZipFile(wheel) as files:
@@ -68,7 +69,17 @@ def _install(wheel: pathlib.Path, venv: pathlib.Path) -> pathlib.Path:
   """Its scripts, in an environment that has nothing of its own but the wheel."""
   subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
   python = venv / "bin" / "python"
-  pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index"]
+  pip = [
+    sys.executable,
+    "-m",
+    "pip",
+    "--python",
+    python,
+    "install",
+    "-q",
+    "--no-deps",
+    "--no-index",
+  ]
   subprocess.run([*pip, wheel], check=True)
   site = subprocess.run(
     [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
@@ -83,4 +94,6 @@ def _install(wheel: pathlib.Path, venv: pathlib.Path) -> pathlib.Path:
 
 def _run(*words, cwd: pathlib.Path) -> subprocess.CompletedProcess:
   environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-  return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+  return subprocess.run(
+    words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+  )

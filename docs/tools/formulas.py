@@ -12,6 +12,7 @@ _BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOT
 def on_page_content(content: str, **_: object) -> str:
   r"""What mkdocs calls with each page: \(...\) and \[...\] become MathML."""
   content = _BLOCK.sub(
-    lambda found: f'<div class="formula">{convert(html.unescape(found[1]), "block")}</div>', content
+    lambda found: f'<div class="formula">{convert(html.unescape(found[1]), display="block")}</div>',
+    content,
   )
   return _INLINE.sub(lambda found: convert(html.unescape(found[1])), content)

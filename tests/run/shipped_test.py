@@ -36,7 +36,8 @@ def test_names_are_those_of_the_files():
 
 
 @pytest.mark.parametrize(
-  ("given", "variant"), [("variants", []), ("variants:dapo", ["dapo"]), ("variants.py:dapo", ["dapo"])]
+  ("given", "variant"),
+  [("variants", []), ("variants:dapo", ["dapo"]), ("variants.py:dapo", ["dapo"])],
 )
 def test_a_variant_is_asked_for_as_of_a_path(given, variant, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
