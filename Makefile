@@ -6,9 +6,10 @@ WORKDIR ?= runs/addition
 MODEL := .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 GEMMA := .cache/models/gemma-3-270m-q4_k_m.gguf
 ARGS ?=
+PYTHONS ?= 3.11 3.12 3.13
 SECONDS ?= 60
 
-.PHONY: help setup model gemma train tiny variants strategies scaling claims assistant overoptimisation growth gym seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu soak fuzz lint format lock clean
+.PHONY: help setup model gemma train tiny variants strategies scaling claims assistant overoptimisation growth gym seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu test-pythons soak fuzz lint format docs wheel lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -125,6 +126,24 @@ fuzz: setup .venv-fuzz/.ready  ## Malformed files of every kind, SECONDS=60 each
 	.venv-fuzz/bin/python -m pip install -q 'atheris==3.0.0'
 	@touch $@
 
+test-pythons:  ## The core's tests on each Python of PYTHONS that is here, in fresh environments
+	.ci/pythons $(PYTHONS)
+
+docs: .venv-docs/.ready  ## The pages of docs/ as build/site, in an environment of their own
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict --quiet
+	@echo build/site/index.html
+
+.venv-docs/.ready:
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -q 'mkdocs==1.6.1' 'mkdocs-material==9.8.2' 'mkdocstrings==1.0.8' 'mkdocstrings-python==2.0.11' 'latex2mathml==3.81.1' 'ruff==0.17.6'
+	@touch $@
+
+# build/lib would bring files into a wheel that are no longer here.
+wheel: setup  ## The package as a wheel, in dist
+	rm -rf build/lib dist
+	$(RUN) -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	@ls dist/*.whl
+
 lint: setup  ## Lint, format and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -138,4 +157,4 @@ lock:  ## Pins every version anew
 	uv pip compile --universal --python-version 3.11 --extra weights --extra data --extra report --extra rewards --extra gym --extra math --extra sweep --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:  ## Removes environments and caches, not runs
-	rm -rf $(VENV) .libtpu .venv-parity .venv-trl .venv-tunix .venv-fuzz .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .libtpu .venv-parity .venv-trl .venv-tunix .venv-fuzz .venv-docs .venv-3.* build dist .mypy_cache .ruff_cache .pytest_cache

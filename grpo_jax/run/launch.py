@@ -15,16 +15,18 @@ from absl import logging as absl_logging
 
 from grpo_jax.config import ConfigError, Experiment, check
 from grpo_jax.config.fields import children, unknown_field
-from grpo_jax.run import typed
+from grpo_jax.run import shipped, typed
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
   """absl's flags; an override of a field that is not there names the nearest one."""
   file, chosen = _config_file(argv)
   if file is not None and not os.path.isfile(file):
-    _stop(f"--config={file}: there is no such file")
+    known = ", ".join(shipped.names())
+    _stop(f"--config={file}: there is no such file; what comes with the package: {known}")
   if file is not None:
     _experiment(file, chosen)  # absl would show its errors as a traceback
+    argv = _with_file(argv, ":".join([file, *chosen]))
   try:
     return flags.FLAGS(list(argv))
   except (KeyError, AttributeError, TypeError, ValueError, ConfigError, flags.Error) as error:
@@ -283,12 +285,26 @@ def _described(config: Any, path: str) -> list[str]:
 
 
 def _config_file(argv: Sequence[str]) -> tuple[str | None, list[str]]:
-  """The experiment file of --config=FILE, --config FILE or FILE:NAME, and [NAME] for get_config."""
+  """The experiment file of --config=FILE, --config FILE or FILE:NAME, and [NAME] for get_config.
+
+  A shipped one may be named alone, see `shipped.find`.
+  """
   flags = re.findall(r"^--?config[=\n](.*)$", "\n".join(argv), flags=re.MULTILINE)
   if not flags:
     return None, []
-  file, colon, name = flags[-1].partition(".py:")
-  return (f"{file}.py", [name]) if colon else (flags[-1], [])
+  file, colon, name = flags[-1].partition(":")  # as ml_collections does
+  return shipped.find(file), [name] if colon else []
+
+
+def _with_file(argv: Sequence[str], path: str) -> list[str]:
+  """The command line with `path` in place of what its last --config names."""
+  words = list(argv)
+  last = max(i for i, word in enumerate(words) if re.match(r"--?config(=|$)", word))
+  if "=" in words[last]:
+    words[last] = f"--config={path}"
+  else:
+    words[last + 1] = path
+  return words
 
 
 def _experiment(file: str, chosen: list[str]) -> Experiment:
