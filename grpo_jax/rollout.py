@@ -79,19 +79,9 @@ def make_rollout(
   stops = jnp.asarray(stop_ids, jnp.int32)
   T = max_tokens
 
-  def pick(hidden: jax.Array, head: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Draws a token for each answer: hidden [P,G,D] -> i32[P,G] and its log-prob f32[P,G]."""
-    kept = filter_logits(model.served_logits(hidden, head), **filters)
-    if is_on(temperature):
-      tokens = draw(keys, kept, parts=network.place.parts, whole=network.place.rows)
-    else:
-      tokens = jnp.argmax(kept, axis=-1)
-    chosen = jnp.take_along_axis(kept, tokens[..., None], axis=-1)[..., 0]
-    return tokens.astype(jnp.int32), chosen - jax.nn.logsumexp(kept, axis=-1)
-
   def advance(served: model.Served, state: _Decoding) -> _Decoding:
     fold = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, state.t)))
-    tokens, logprobs = pick(state.hidden, served.head, fold(state.keys))
+    tokens, logprobs = pick(network, state.hidden, served.head, fold(state.keys), **filters)
     hidden, cache = model.step(served, state.cache, tokens, state.t)
     put = functools.partial(_put, state)
     return state.replace(  # type: ignore[attr-defined]
@@ -144,6 +134,27 @@ def make_rollout(
     return state
 
   return rollout
+
+
+def pick(
+  network: model.Network, hidden: jax.Array, head: jax.Array, keys: jax.Array, **filters: Any
+) -> tuple[jax.Array, jax.Array]:
+  """Draws a token for each answer.
+
+  Args:
+    network: the model without its parameters. hidden: [P,G,D]. head: [V,D]. keys: key[P,G].
+    filters: temperature, top_k, top_p, min_p, as in `sampling.filter_logits`.
+
+  Returns:
+    i32[P,G], and the log-prob f32[P,G] of each under the distribution that it was drawn from.
+  """
+  kept = filter_logits(model.served_logits(hidden, head), **filters)
+  if is_on(filters["temperature"]):
+    tokens = draw(keys, kept, parts=network.place.parts, whole=network.place.rows)
+  else:
+    tokens = jnp.argmax(kept, axis=-1)
+  chosen = jnp.take_along_axis(kept, tokens[..., None], axis=-1)[..., 0]
+  return tokens.astype(jnp.int32), chosen - jax.nn.logsumexp(kept, axis=-1)
 
 
 def batch_sizes(P: int, G: int, S: int, T: int, compactions: int) -> list[int]:

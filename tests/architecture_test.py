@@ -11,8 +11,8 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "grpo_jax"
 _LEVELS = [
   {"types", "config"},
   {"sampling", "grouping", "shaping", "advantages", "losses", "schedules", "metrics", "optimizer"}
-  | {"packing", "guard"},
-  {"model", "rollout", "logprobs"},
+  | {"packing", "guard", "estimators"},
+  {"model", "rollout", "streaming", "logprobs"},
   {"steps"},
   {"parallel", "plan", "isolated"},
   {"weights", "tasks", "rewards", "sandbox"},

@@ -12,7 +12,7 @@ def gold(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
   knows. Nothing may stand beside it, so that listing answers, or refusing and complying at once,
   gains nothing.
   """
-  return float(_plain(completion) == _plain(str(fields["answer"])))
+  return float(plain(completion) == plain(str(fields["answer"])))
 
 
 def helpful(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
@@ -34,5 +34,6 @@ def _of(kind: str, prompt: str, completion: str, fields: Mapping[str, Any]) -> f
   return gold(prompt, completion, fields) if fields["kind"] == kind else math.nan
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+  """The text without what `gold` does not look at."""
   return " ".join(text.lower().split()).rstrip(".")

@@ -14,16 +14,21 @@ _ALONE = re.compile(r"[\s(*_\"'.]*([A-Za-z])[\s).:*_\"']*")
 
 
 def choice(prompt: str, completion: str, fields: Mapping[str, Any]) -> float:
-  """1 where the completion's letter is fields["answer"], else 0.
+  """1 where the completion's `letter` is fields["answer"], else 0."""
+  return float(letter(completion, fields) == str(fields["answer"]))
 
-  The letter is the last capital one that stands by itself, in the last <answer> element where there
-  is one; one that is all there is may be small. So listing letters gains nothing. Without any, the
-  text of an option, and nothing else, counts as its letter.
+
+def letter(completion: str, fields: Mapping[str, Any]) -> str | None:
+  """The letter that a completion chooses; None where it chooses none.
+
+  It is the last capital one that stands by itself, in the last <answer> element where there is one;
+  one that is all there is may be small. So listing letters gains nothing. Without any, the text of
+  an option, and nothing else, counts as its letter.
   """
-  text, wanted = answer_of(completion)[-TAIL:], str(fields["answer"])
+  text = answer_of(completion)[-TAIL:]
   if alone := _ALONE.fullmatch(text):
-    return float(alone[1].upper() == wanted)
+    return alone[1].upper()
   if text in (options := list(fields.get("options", ()))):
-    return float("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[options.index(text)] == wanted)
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[options.index(text)]
   letters = _LETTER.findall(text)
-  return float(bool(letters) and letters[-1] == wanted)
+  return letters[-1] if letters else None
