@@ -56,7 +56,8 @@ class Countdown(Rewarded):
 
 @dataclasses.dataclass(kw_only=True)
 class OwnTask(Rewarded):
-  """A task in a Python file, by its path: two functions, see `tasks.own`.
+  """A task in a Python file, by its path, or in a module that is imported, by its name, as __main__
+  is in a notebook: two functions, see `tasks.own`.
 
   fields: further arguments of both, by name.
   held_out: how many questions are held out, for evaluation.problems to take from.

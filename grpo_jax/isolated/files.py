@@ -1,4 +1,4 @@
-"""Functions in Python files, by path."""
+"""Functions in Python files, by path, and in modules that are imported, by name."""
 
 import hashlib
 import importlib.util
@@ -11,14 +11,27 @@ class LoadError(Exception):
   """A file that is not there, or fails as it is imported."""
 
 
+def is_file(path: str) -> bool:
+  """Whether a place is a Python file's, which any process can read, and not a module's."""
+  return path.endswith(".py")
+
+
 def load(path: str) -> types.ModuleType:
   """The module in a file; loaded once in a process, however many of its functions are used.
+
+  A name without .py is of a module that is imported already, as "__main__" is in a notebook: only
+  the process that has it can be asked.
 
   Raises:
     LoadError: one line.
   """
-  if not path.endswith(".py") or not os.path.isfile(path):
-    raise LoadError(f"there is no file {path}: expected a Python file ending in .py")
+  if not is_file(path) and path in sys.modules:
+    return sys.modules[path]
+  if not is_file(path) or not os.path.isfile(path):
+    raise LoadError(
+      f"there is no file {path}: expected a Python file ending in .py (or a module that is"
+      " imported, as __main__)"
+    )
   place = os.path.abspath(path)
   # The path is in the name: two files may have the same one, and processes must agree on it.
   module_name = "grpo_jax_reward_" + hashlib.sha256(place.encode()).hexdigest()[:12]

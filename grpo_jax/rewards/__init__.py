@@ -3,7 +3,14 @@
 from grpo_jax.rewards.arrays import ArrayReward, Solutions
 from grpo_jax.rewards.compose import compose
 from grpo_jax.rewards.isolated import Isolated
-from grpo_jax.rewards.resolve import EPISODE, TASK, is_learned, is_ruled, resolve
+from grpo_jax.rewards.resolve import (
+  EPISODE,
+  TASK,
+  is_learned,
+  is_ruled,
+  resolve,
+  reward_name,
+)
 from grpo_jax.rewards.score import LearnedReward, Scores, score
 from grpo_jax.rewards.verifiers import REWARDS, Reward
 
@@ -21,5 +28,6 @@ __all__ = [
   "is_learned",
   "is_ruled",
   "resolve",
+  "reward_name",
   "score",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from grpo_jax.isolated.files import is_file
 from grpo_jax.isolated.number import InvalidScoreError, as_score
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.isolated.worker import Answer
@@ -101,7 +102,7 @@ def _answers(
       raise reward.refusal()
     return workers.map(reward.path, reward.function, asked, pause)
   path, _, function = name.rpartition(":")
-  if path and workers is not None:
+  if is_file(path) and workers is not None:
     return workers.map(path, function, asked, pause)
   if name in _WAITING:
     return _side_by_side(reward, asked, pause)

@@ -1,7 +1,7 @@
 """From a reward's name to its function."""
 
 import difflib
-import functools
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,9 +51,10 @@ def is_ruled(name: str) -> bool:
   return not is_learned(name) and name != EPISODE
 
 
-@functools.cache
 def resolve(name: str) -> Reward | ArrayReward:
   """A built-in reward by its name, or a function of one's own as "file.py:function".
+
+  "module:function" is one of a module that is imported, as `reward_name` says it of a notebook's.
 
   Raises:
     ConfigError: there is no such reward, and names the nearest known one; or its library is not
@@ -78,3 +79,23 @@ def resolve(name: str) -> Reward | ArrayReward:
   if not callable(own):
     raise ConfigError(f"reward {name!r}: {path} has no function {function!r}")
   return own
+
+
+def reward_name(function: Reward | ArrayReward) -> str:
+  """What a config calls a function of a notebook or an imported module: "__main__:mine".
+
+  It is looked up by this name when it is called, in the run's own process.
+
+  Raises:
+    ConfigError: it does not stand at the top level of its module under its own name, as a lambda
+      or what another function has made: neither could be found again by a resumed run.
+  """
+  own: Any = function.function if isinstance(function, ArrayReward) else function
+  module, name = getattr(own, "__module__", ""), getattr(own, "__qualname__", "")
+  if getattr(sys.modules.get(module), name, None) is not function:
+    raise ConfigError(
+      f"{name or own!r} is not to be found by this name in {module or 'any module'}: a reward is"
+      " a function at the top level; for another give it a name there and write"
+      f" '{module or '__main__'}:NAME'"
+    )
+  return f"{module}:{name}"

@@ -150,6 +150,11 @@ def stripped(text: str) -> str:
   return _CONTROL.sub("", text.replace("\t", " "))
 
 
+def harmless(text: str) -> str:
+  """Text of a model as a terminal can be given it as it comes: lines, but no control codes."""
+  return _CONTROL.sub("", text.replace("\t", "  "))
+
+
 def duration(seconds: float) -> str:
   """As 45s, 3m20s or 2h05m; a dash where it is not known."""
   if not math.isfinite(seconds):

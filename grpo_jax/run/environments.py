@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from grpo_jax.isolated.files import is_file
 from grpo_jax.isolated.number import InvalidScoreError
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.isolated.turns import Played, as_turn, play
@@ -23,7 +24,7 @@ def answered(
   """What each environment says to the turn that the model has written.
 
   Those of files are played in worker processes, from the beginning: a crash or a late answer costs
-  one episode. The first failure of each kind is logged.
+  one episode. Those of a notebook are played here. The first failure of each kind is logged.
 
   Args:
     episodes, texts: as many.
@@ -68,7 +69,7 @@ def _in_workers(
   pause: Callable[[], None],
 ) -> list[Played]:
   asked = [(episode.fields, episode.said) for episode in episodes]
-  if workers is not None:
+  if workers is not None and is_file(path):
     return workers.map(path, name, asked, pause, function=play)
   found = []
   for own in asked:

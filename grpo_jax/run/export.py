@@ -2,14 +2,17 @@
 
 import os
 
-from grpo_jax import model, weights
-from grpo_jax.config import ConfigError, Experiment, RewardModel, Stage, check
-from grpo_jax.run.checkpoint import Checkpointer
+from grpo_jax import weights
+from grpo_jax.config import ConfigError, Experiment, check
+from grpo_jax.run.chosen import (
+  check_known,
+  newest,
+  open_checkpoints,
+  stage_of,
+  trained_params,
+)
 from grpo_jax.run.policy import load_policy
 from grpo_jax.run.record import check_config
-from grpo_jax.run.stages import position
-from grpo_jax.run.trained import merged_policy
-from grpo_jax.types import Params
 
 
 def export(
@@ -38,44 +41,24 @@ def export(
       there are no adapters.
   """
   check(experiment)
-  if not os.path.isdir(os.path.join(workdir, "checkpoints")):
-    raise ConfigError(f"{workdir} is no run folder: it has no checkpoints")
+  checkpoints = open_checkpoints(experiment, workdir)
   check_config(workdir, experiment)
   if os.path.exists(os.path.join(out, "config.json")):
     raise ConfigError(f"{out} holds a model already: name another folder")
-  checkpoints = Checkpointer(workdir, experiment.checkpoint)
   known = checkpoints.numbers()
-  newest, number = number is None, number if number is not None else max(known, default=-1)
-  if number not in known:
-    raise ConfigError(f"{workdir} has no checkpoint {number}: there are {known}")
+  as_kept, number = number is None, newest(workdir, known) if number is None else number
+  check_known(workdir, number, known)
   policy = load_policy(experiment)
-  index, _ = position(experiment, number)
-  name, stage = list(experiment.stages.items())[index]
   if adapter:
+    name, stage = stage_of(experiment, number)
     if not stage.lora.rank:
       raise ConfigError(f"--adapter: stage {name!r}, of checkpoint {number}, has lora.rank=0")
     # Of a later stage the base is what the one before has trained, and no folder is it.
-    base = "" if index else experiment.model.weights
+    first = name == next(iter(experiment.stages))
     saved = checkpoints.saved(number)["params"]
+    base = experiment.model.weights if first else ""
     weights.save_adapter(out, policy.network.architecture, saved, stage.lora, base)
     return number
-  best = checkpoints.best(name, policy.params) if newest and stage.stop.patience else None
-  if best is None or isinstance(stage, RewardModel):
-    best = _policy(checkpoints, number, name, stage, policy.params)
-  weights.save(out, policy.network.architecture, best, policy.tokenizer)
+  params = trained_params(checkpoints, experiment, number, policy.params, as_kept=as_kept)
+  weights.save(out, policy.network.architecture, params, policy.tokenizer)
   return number
-
-
-def _policy(
-  checkpoints: Checkpointer, number: int, name: str, stage: Stage, like: Params
-) -> Params:
-  """The policy of a checkpoint of stage `name`."""
-  if isinstance(stage, RewardModel):  # its checkpoints are of the reward model
-    return checkpoints.pinned("policy", name, like)
-  params: Params = checkpoints.saved(number)["params"]
-  if stage.lora.rank:
-    pinned = checkpoints.is_pinned("base", name)
-    base = checkpoints.pinned("base", name, like) if pinned else like
-    frozen = model.frozen_base(base, stage.lora.scale)
-    return merged_policy(model.adapted(params, frozen))
-  return dict(params.get("policy", params))  # beside a critic

@@ -191,6 +191,55 @@ def doctor(paths: Sequence[str]) -> None:
       _say(line)
 
 
+def evaluate(
+  experiment: Experiment | None,
+  workdir: str | None,
+  out: str,
+  k: Sequence[str],
+  asked: dict[str, Any],
+) -> None:
+  """Prints and writes what a checkpoint can do; `asked` are fields of `run.assessment.Asked`."""
+  from grpo_jax.run.assessment import Asked, evaluate
+  from grpo_jax.run.compiled import keep_compiled
+  from grpo_jax.run.machine import check_devices
+  from grpo_jax.run.standing import table
+
+  keep_compiled(_warn)
+
+  def found() -> dict[str, Any]:
+    check_devices(_warn)
+    if not all(one.strip().isdecimal() for one in k):
+      raise ConfigError(f"--k={','.join(k)}: expected numbers, as in --k=1,4,16")
+    own = Asked(k=tuple(map(int, k)), **asked)
+    return evaluate(experiment, workdir, own, _say, out)
+
+  for line in table(_unless_stopped(found)):
+    _say(line)
+
+
+def generate(experiment: Experiment | None, workdir: str | None, **asked: Any) -> None:
+  """Talks in the terminal, or answers once; `asked` as in `run.generate.generate`."""
+  from grpo_jax.run.compiled import keep_compiled
+  from grpo_jax.run.generate import generate
+  from grpo_jax.run.machine import check_devices
+
+  keep_compiled(_warn)
+
+  def talk() -> None:
+    check_devices(_warn)
+    generate(experiment, workdir, say=_say, warn=_warn, **asked)
+
+  _unless_stopped(talk)
+
+
+def _unless_stopped(action: Callable[[], Any]) -> Any:
+  """As `_in_one_line`, where Ctrl-C leaves nothing to resume."""
+  try:
+    return _in_one_line(action)
+  except KeyboardInterrupt:
+    _leave("stopped", 130)
+
+
 def replay(paths: Sequence[str]) -> NoReturn:
   """Takes a step again that a run has kept; exits with 1 where it is finite now."""
   from grpo_jax.run.compiled import keep_compiled

@@ -131,8 +131,9 @@ def run(
     evaluate = make_evaluate(setting, examples)
     tolerance = Tolerance(tolerate_save_failures, view.warning)
     course = Stages(setting, evaluate, view, trace, asked, tolerance, tracking)
-    for line in record.moved(workdir) if course.done and processes.index() == 0 else ():
-      view.warning(line)
+    if course.done and processes.index() == 0:
+      for line in record.moved(workdir) + record.rewritten(workdir, experiment):
+        view.warning(line)
     whole = False
     try:
       # Before files are closed, for which all wait.

@@ -1,6 +1,10 @@
 """Which rewards an experiment calls: a task may name its own, and a curriculum goes by one."""
 
+import inspect
+from typing import Any
+
 from grpo_jax.config import GRPO, ConfigError, Experiment, OwnTask, Task
+from grpo_jax.isolated.files import is_file, load
 from grpo_jax.rewards import REWARDS, TASK, ArrayReward, Isolated, is_learned, is_ruled, resolve
 
 
@@ -25,9 +29,38 @@ def reward_files(experiment: Experiment) -> list[str]:
   names = filter(is_ruled, asked_rewards(experiment))
   found = [(name.rpartition(":")[0], resolve(name)) for name in names]
   files = [own.path if isinstance(own, Isolated) else path for path, own in found]
+  files += [task.file for task in _own_tasks(experiment) if task.environment]
+  return list(dict.fromkeys(filter(is_file, files)))
+
+
+def sources(experiment: Experiment) -> dict[str, str]:
+  """The text of each reward and task that is a module's and in no file, as a notebook's, by name.
+
+  "unknown" where Python does not keep it.
+  """
+  places = [name for name in filter(is_ruled, asked_rewards(experiment)) if ":" in name]
+  for task in _own_tasks(experiment):
+    parts = ("sample", "held_out", task.environment)
+    places += [f"{task.file}:{part}" for part in filter(None, parts)]
+  found = {}
+  for place in dict.fromkeys(places):
+    module, _, name = place.rpartition(":")
+    if not is_file(module):
+      own = getattr(load(module), name, None)
+      found[place] = _source(own.function if isinstance(own, ArrayReward) else own)
+  return found
+
+
+def _source(own: Any) -> str:
+  try:
+    return inspect.getsource(own)
+  except (OSError, TypeError):
+    return "unknown"
+
+
+def _own_tasks(experiment: Experiment) -> list[OwnTask]:
   tasks = [experiment.task, *(stage.task for stage in experiment.stages.values())]
-  files += [task.file for task in tasks if isinstance(task, OwnTask) and task.environment]
-  return list(dict.fromkeys(filter(None, files)))
+  return [task for task in tasks if isinstance(task, OwnTask)]
 
 
 def asked_rewards(experiment: Experiment) -> list[str]:

@@ -17,6 +17,7 @@ from grpo_jax.config.saved import classes, rebuild
 from grpo_jax.parallel import processes
 from grpo_jax.run import typed
 from grpo_jax.run.lock import check_writable, take
+from grpo_jax.run.own_rewards import sources
 
 # Variables that change what is compiled.
 _FLAGS = ("XLA_", "JAX_", "LIBTPU_", "NVIDIA_TF32")
@@ -74,7 +75,9 @@ def _write_or_compare(path: str, workdir: str, experiment: Experiment) -> None:
     return
   temporary = f"{path}.tmp"
   with open(temporary, "w", encoding="utf-8") as file:
-    saved = {"config": config, "classes": classes(experiment)}
+    saved: dict[str, Any] = {"config": config, "classes": classes(experiment)}
+    own = sources(experiment)
+    saved |= {"sources": own} if own else {}
     json.dump(saved | environment() | {"began": _began()}, file, indent=2)
   os.replace(temporary, path)
 
@@ -165,6 +168,17 @@ def moved(workdir: str) -> list[str]:
     for name, now in environment().items()
     if name in before
     for line in _differences(before[name], now, name)
+  ]
+
+
+def rewritten(workdir: str, experiment: Experiment) -> list[str]:
+  """What of a notebook's rewards and tasks has another text than as the run began, a line each."""
+  with open(os.path.join(workdir, "config.json"), encoding="utf-8") as file:
+    before = json.load(file).get("sources", {})
+  return [
+    f"since the run began {name} was written anew: its figures are of both"
+    for name, now in sources(experiment).items()
+    if name in before and before[name] != now
   ]
 
 

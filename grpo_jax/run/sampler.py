@@ -80,7 +80,7 @@ def check_scores(stage: GRPO, total: np.ndarray, first: Example) -> None:
 def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
   """Builds (parameters, step, examples of all rounds, first row) -> P of them answered, scored."""
   sizes = stage.rollout
-  answer, score_all = _make_answer(setting, stage), _make_score(setting, stage)
+  answer, score_all = make_answer(setting, stage), _make_score(setting, stage)
   room = setting.network.architecture.context_length - sizes.total_tokens
 
   def sample(params: Params, step: int, examples: list[Example], first: int) -> Answers:
@@ -103,7 +103,7 @@ def make_sampler(setting: Setting, stage: GRPO) -> Callable[..., Answers]:
   return sample
 
 
-def _make_answer(setting: Setting, stage: GRPO) -> _Answer:
+def make_answer(setting: Setting, stage: GRPO) -> _Answer:
   """Builds (parameters, prompts, key data, examples) -> their answers, or their episodes."""
   devices = setting.devices
   compiled = setting.program(lambda s: seeded(stage_rollout(setting, s)), stage, "rollout")

@@ -83,6 +83,5 @@ def test_it_needs_its_library_and_workers(monkeypatch):
   with pytest.raises(ConfigError, match=r"config.scoring.workers must be 1 or more"):
     score({"math": 1.0}, ["?"], [["1"]], [{"answer": "1"}])
   monkeypatch.setattr(isolated_rewards.importlib.util, "find_spec", lambda name: None)
-  resolve.cache_clear()
   with pytest.raises(ConfigError, match=r"needs math_verify: pip install 'grpo_jax\[math\]'"):
     resolve("math")

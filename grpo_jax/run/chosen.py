@@ -1,0 +1,167 @@
+"""The policy of a run's checkpoint: the newest, the best, one by its number, or the first."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from grpo_jax import model
+from grpo_jax.config import ConfigError, Experiment, RewardModel, Stage, check
+from grpo_jax.run.bound import check_tokenizer
+from grpo_jax.run.checkpoint import Checkpointer
+from grpo_jax.run.policy import Policy, load_policy
+from grpo_jax.run.record import check_config, read_config
+from grpo_jax.run.stages import position
+from grpo_jax.run.trained import merged_policy
+from grpo_jax.types import Params
+
+LATEST, BEST, START = "latest", "best", "start"
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+  """label: "start", or the checkpoint's number. stage: that trained it; empty at the start."""
+
+  label: str
+  stage: str
+  policy: Policy
+
+
+def experiment_of(experiment: Experiment | None, workdir: str | None) -> Experiment:
+  """The experiment that is given, which a run folder may not contradict, or the folder's own.
+
+  Raises:
+    ConfigError: neither is given, they differ, or the folder is none of a run.
+  """
+  if experiment is None:
+    if not workdir:
+      raise ConfigError("name a run by --workdir=FOLDER, or a model without one by --config=FILE")
+    experiment = read_config(workdir)
+  elif workdir:
+    check_config(workdir, experiment)
+  check(experiment)
+  return experiment
+
+
+def choose(experiment: Experiment, workdir: str | None, which: str = LATEST) -> Chosen:
+  """Loads a policy.
+
+  Args:
+    experiment: the run's.
+    workdir: its folder; None is the model as the experiment begins with it.
+    which: "latest", and of a stage with stop.patience what it goes on with; "best", of those that
+      are kept the one with the highest eval/accuracy, the later of equals; "start", before any
+      step; or a number, counted in steps of all stages.
+
+  Raises:
+    ConfigError: there is no such checkpoint, or it cannot be read.
+  """
+  if not workdir and which not in (LATEST, START):
+    raise ConfigError(f"--checkpoint={which} is of a run: name it by --workdir=FOLDER")
+  policy = load_policy(experiment)
+  if workdir and os.path.exists(os.path.join(workdir, "bound.json")):
+    check_tokenizer(workdir, policy.tokenizer)
+  if not workdir or which == START:
+    return Chosen(START, "", policy)
+  checkpoints = open_checkpoints(experiment, workdir)
+  number = _number(experiment, workdir, which, checkpoints.numbers())
+  params = trained_params(checkpoints, experiment, number, policy.params, as_kept=which == LATEST)
+  name, _ = stage_of(experiment, number)
+  return Chosen(str(number), name, dataclasses.replace(policy, params=params))
+
+
+def open_checkpoints(experiment: Experiment, workdir: str) -> Checkpointer:
+  """The checkpoints of a run.
+
+  Raises:
+    ConfigError: the folder has none.
+  """
+  if not os.path.isdir(os.path.join(workdir, "checkpoints")):
+    raise ConfigError(f"{workdir} is no run folder: it has no checkpoints")
+  return Checkpointer(workdir, experiment.checkpoint)
+
+
+def newest(workdir: str, known: list[int]) -> int:
+  """The newest checkpoint's number.
+
+  Raises:
+    ConfigError: there is none.
+  """
+  if not known:
+    raise ConfigError(f"{workdir} has no checkpoint yet")
+  return max(known)
+
+
+def check_known(workdir: str, number: int, known: list[int]) -> None:
+  """Raises ConfigError where no checkpoint has this number."""
+  if number not in known:
+    raise ConfigError(f"{workdir} has no checkpoint {number}: there are {known}")
+
+
+def stage_of(experiment: Experiment, number: int) -> tuple[str, Stage]:
+  """The stage that a checkpoint is of."""
+  index, _ = position(experiment, number)
+  return list(experiment.stages.items())[index]
+
+
+def trained_params(
+  checkpoints: Checkpointer, experiment: Experiment, number: int, like: Params, *, as_kept: bool
+) -> Params:
+  """The policy of checkpoint `number`, adapters added to its weights.
+
+  Args:
+    checkpoints, experiment, number: the run, and which.
+    like: its first parameters.
+    as_kept: of a stage with stop.patience takes what it goes on with.
+  """
+  name, stage = stage_of(experiment, number)
+  if isinstance(stage, RewardModel):  # its checkpoints are of the reward model
+    return checkpoints.pinned("policy", name, like)
+  if as_kept and stage.stop.patience and (best := checkpoints.best(name, like)) is not None:
+    return best
+  params: Params = checkpoints.saved(number)["params"]
+  if stage.lora.rank:
+    pinned = checkpoints.is_pinned("base", name)
+    base = checkpoints.pinned("base", name, like) if pinned else like
+    return merged_policy(model.adapted(params, model.frozen_base(base, stage.lora.scale)))
+  return dict(params.get("policy", params))  # beside a critic
+
+
+def _number(experiment: Experiment, workdir: str, which: str, known: list[int]) -> int:
+  latest = newest(workdir, known)
+  if which == LATEST:
+    return latest
+  if which == BEST:
+    found = {n: of for n, of in _accuracies(experiment, workdir).items() if n in known}
+    if not found:
+      raise ConfigError(f"{workdir}: none of the checkpoints {known} was evaluated: name one")
+    return max(found, key=lambda number: (found[number], number))
+  if not which.isdecimal():
+    raise ConfigError(
+      f"--checkpoint={which}: expected {LATEST}, {BEST}, {START} or a number of {known}"
+    )
+  check_known(workdir, int(which), known)
+  return int(which)
+
+
+def _accuracies(experiment: Experiment, workdir: str) -> dict[int, float]:
+  """Held-out accuracy by the number that a checkpoint of that step has."""
+  before, done = {}, 0
+  for name, stage in experiment.stages.items():
+    before[name], done = done, done + stage.steps
+  with open(os.path.join(workdir, "metrics.jsonl"), encoding="utf-8") as file:
+    lines = [line for line in map(_parsed, file) if line.get("stage") in before]
+  return {
+    before[line["stage"]] + line["step"]: line["eval/accuracy"]
+    for line in lines
+    if line.get("eval/accuracy") is not None
+  }
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+  """A line of figures; nothing where a kill has torn it."""
+  try:
+    return dict(json.loads(text))
+  except (ValueError, TypeError):
+    return {}
