@@ -19,7 +19,7 @@ def test_it_runs_and_the_reward_rises(tmp_path):
   lines = [line for cell in _code(notebook) for line in cell.source.splitlines() if line.strip()]
   assert len(lines) < 40
   resources = {"metadata": {"path": str(tmp_path)}}
-  nbclient.NotebookClient(notebook, timeout=120, resources=resources).execute()
+  nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
   said = "".join(
     output.text for cell in _code(notebook) for output in cell.outputs if "text" in output
   )

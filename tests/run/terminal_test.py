@@ -162,25 +162,28 @@ def test_what_cannot_be_asked_is_one_line(asked, said):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("run")
-  own = small.experiment(evaluation={"every": 0})
-  # So that an answer is long enough to be stopped.
-  own.model.architecture.context_length = 30_000
-  loop.run(own, str(folder), say=lambda line: None)
+  loop.run(small.experiment(evaluation={"every": 0}), str(folder), say=lambda line: None)
   return str(folder)
 
 
-def _command(workdir, *flags):
-  return [sys.executable, "-m", "experiments.generate", f"--workdir={workdir}", *flags]
+# Makes standard input the terminal that signals come from, and goes on as the command.
+_IN_TERMINAL = """
+import fcntl, runpy, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.argv[0] = "generate"
+runpy.run_module("experiments.generate", run_name="__main__")
+"""
 
 
 class _Terminal:
   """A program in a terminal of its own."""
 
-  def __init__(self, command):
+  def __init__(self, *arguments):
     self.master, slave = pty.openpty()
+    command = [sys.executable, "-c", _IN_TERMINAL, *arguments]
     self.process = subprocess.Popen(
       command, cwd=_ROOT, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-      preexec_fn=_controlled, env=os.environ | {"TERM": "dumb", "LC_ALL": "C.UTF-8"},
+      env=os.environ | {"TERM": "dumb", "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     os.close(slave)
     self.seen = ""
@@ -202,16 +205,8 @@ class _Terminal:
     os.write(self.master, text.encode())
 
 
-def _controlled():
-  """Makes standard input the terminal that signals come from."""
-  import fcntl
-  import termios
-
-  fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 def test_in_a_real_terminal(workdir):
-  terminal = _Terminal(_command(workdir, "--max_tokens=24000", "--temperature=0"))
+  terminal = _Terminal(f"--workdir={workdir}", "--max_tokens=8", "--temperature=0")
   try:
     shown = terminal.until("> ")
     assert "checkpoint 8" in shown
@@ -234,8 +229,8 @@ def test_in_a_real_terminal(workdir):
     os.close(terminal.master)
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_program(workdir, tmp_path):
-  """A model that never stops: its head is that of a single character."""
+def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path):
+  """A model at random says one thing for ever, greedily."""
   config = tmp_path / "endless.py"
   config.write_text(
     "from tests.run import small\n"
@@ -244,8 +239,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(workdir, tmp_path):
     "  own.model.architecture.context_length = 30_000\n"
     "  return own\n"
   )
-  command = [sys.executable, "-m", "experiments.generate", f"--config={config}"]
-  terminal = _Terminal([*command, "--max_tokens=24000", "--top_k=1"])
+  terminal = _Terminal(f"--config={config}", "--max_tokens=24000", "--top_k=1")
   try:
     terminal.until("> ")
     terminal.type("1+2=\n")
@@ -262,9 +256,10 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(workdir, tmp_path):
 
 
 def test_one_answer_and_nothing_else(workdir):
+  command = [sys.executable, "-m", "experiments.generate", f"--workdir={workdir}"]
   flags = ("--prompt=-", "--temperature=0", "--max_tokens=3")
   done = subprocess.run(
-    _command(workdir, *flags), cwd=_ROOT, capture_output=True, text=True, input="1+2=\n"
+    [*command, *flags], cwd=_ROOT, capture_output=True, text=True, input="1+2=\n"
   )
   assert done.returncode == 0, done.stderr
   assert len(done.stdout) <= 4
