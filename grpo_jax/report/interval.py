@@ -1,4 +1,4 @@
-"""How sure a mean over seeds is, and a share."""
+"""How sure a mean over seeds is."""
 
 import math
 import statistics
@@ -13,11 +13,3 @@ def half_width(values: Sequence[float]) -> float | None:
     return None
   quantile = load("scipy.stats", "an interval").t.ppf(0.975, len(values) - 1)
   return float(quantile) * statistics.stdev(values) / math.sqrt(len(values))
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-  """The 95 % interval of a share of `count` trials: Wilson 1927."""
-  z = 1.96
-  middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-  half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-  return middle - half, middle + half

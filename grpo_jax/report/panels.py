@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from grpo_jax.report.interval import wilson
+from grpo_jax.estimators import wilson
 from grpo_jax.report.lines import Line, is_number, series
 from grpo_jax.report.thin import envelope, running_mean
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from grpo_jax.report.interval import wilson
+from grpo_jax.estimators import wilson
 from grpo_jax.report.lines import on_one_axis, series
 
 _INK, _MUTED, _GRID = "#1f2933", "#616e7c", "#e4e7eb"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpo_jax.report.interval import wilson
+from grpo_jax.estimators import wilson
 from grpo_jax.report.lines import on_one_axis, series
 from grpo_jax.run import picture
 
