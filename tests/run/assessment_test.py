@@ -84,7 +84,7 @@ def test_it_is_written_and_the_same_again(workdir, report):
 
 
 def test_how_many_are_answered_at_a_time_changes_nothing(workdir, report):
-  for rows in (8, 40, 500):
+  for rows in (8, 500):
     asked = Asked(samples=8, batch_size=rows)
     found = evaluate(None, workdir, asked, out=f"{workdir}/x.json", **_QUIET)
     assert found["figures"] == report["figures"]
@@ -105,6 +105,7 @@ def test_devices_change_nothing(workdir, report, mode):
   assert found["figures"] == report["figures"]
 
 
+@pytest.mark.slow
 def test_each_field_of_sampling_is_heard(workdir, report):
   for own in (
     {"temperature": 0.3},

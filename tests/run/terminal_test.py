@@ -1,5 +1,6 @@
 """A conversation: what is kept, what is obeyed, and a real terminal."""
 
+import codecs
 import contextlib
 import os
 import pty
@@ -186,7 +187,7 @@ class _Terminal:
       env=os.environ | {"TERM": "dumb", "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     os.close(slave)
-    self.seen = ""
+    self.seen, self._decoder = "", codecs.getincrementaldecoder("utf-8")()
 
   def until(self, pattern, seconds=120):
     """What is shown up to the pattern, which has not been returned yet."""
@@ -195,7 +196,7 @@ class _Terminal:
       assert time.monotonic() < end, self.seen
       if select.select([self.master], [], [], 0.2)[0]:
         try:
-          self.seen += os.read(self.master, 65536).decode()
+          self.seen += self._decoder.decode(os.read(self.master, 65536))
         except OSError:  # the program has ended
           assert re.search(pattern, self.seen), self.seen
     shown, self.seen = self.seen[: found.end()], self.seen[found.end() :]
