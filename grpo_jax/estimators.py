@@ -15,11 +15,17 @@ _PART = 500  # replicates that are drawn at a time
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:
-  """The 95 % interval of a share of `count` independent trials: Wilson 1927."""
+  """The 95 % interval of a share of `count` independent trials: Wilson 1927.
+
+  Raises:
+    ValueError: the share is not in [0, 1], or there are no trials.
+  """
+  if not (0 <= share <= 1 and count > 0):
+    raise ValueError(f"a share in [0, 1] of some trials is wanted, not {share} of {count}")
   z = 1.96
   middle = (share + z * z / (2 * count)) / (1 + z * z / count)
   half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-  return middle - half, middle + half
+  return max(middle - half, 0.0), min(middle + half, 1.0)  # beyond by rounding alone
 
 
 def pass_at_k(n: int, right: np.ndarray, k: int) -> np.ndarray:

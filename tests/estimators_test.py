@@ -107,7 +107,11 @@ def test_wilson_by_hand():
   assert wilson(0.5, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
   low, high = wilson(1.0, 10)
   assert low == pytest.approx(10 / 13.8416, abs=1e-6)
-  assert high == pytest.approx(1.0)
+  assert high == 1.0
+  assert wilson(0.0, 5)[0] == 0.0
+  for share, count in ((0.5, 0), (1.2, 3), (float("nan"), 3)):
+    with pytest.raises(ValueError, match="a share in"):
+      wilson(share, count)
 
 
 def test_the_bootstrap_is_that_of_problems_and_not_of_answers():

@@ -1,9 +1,10 @@
 """What a policy can do: greedy accuracy, mean@k, pass@k and maj@k on held-out problems."""
 
 import dataclasses
+import itertools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grpo_jax import tasks
@@ -76,7 +77,8 @@ def evaluate(
     workdir: the run folder; None is the model as the experiment begins with it.
     asked: what, and how much of it.
     say: is told how far it is.
-    out: the file; empty is WORKDIR/evaluation-CHECKPOINT.json, and none without a folder.
+    out: the file; empty is WORKDIR/evaluation-CHECKPOINT.json, with a number beside reports of
+      other arguments, and none without a folder.
 
   Returns:
     What stands in the file, see BUILD.md, "Evaluating".
@@ -93,11 +95,11 @@ def evaluate(
     say(f"task: {line}")
   check_turns("config.evaluation", own.evaluation, task, (own.evaluation.reward,))
   chosen = choose(whole, workdir, asked.checkpoint)
+  head = _report(own, chosen, workdir, asked)
+  path = out or (_path(str(workdir), asked, head) if workdir else "")
+  _check_path(path)  # before an hour of sampling
   greedy, sampled = _answered(own, chosen, task, examples, asked, say)
-  report = _report(own, chosen, workdir, asked) | _found(
-    own, task, examples, greedy, sampled, asked
-  )
-  path = out or (_path(str(workdir), chosen.label, asked) if workdir else "")
+  report = head | _found(own, task, examples, greedy, sampled, asked)
   if path:
     _write(path, report)
     say(f"written to {path}")
@@ -232,11 +234,38 @@ def _report(
   }
 
 
-def _path(workdir: str, label: str, asked: Asked) -> str:
-  """WORKDIR/evaluation-CHECKPOINT.json, of another task with its name."""
+def _path(workdir: str, asked: Asked, head: Mapping[str, Any]) -> str:
+  """WORKDIR/evaluation-CHECKPOINT.json, of another task with its name.
+
+  A report of other arguments is not replaced: there a number follows.
+  """
   other = os.path.basename(asked.task.partition("(")[0].strip()).removesuffix(".py")
-  parts = ["evaluation", label, *([other] if other else [])]
-  return os.path.join(workdir, f"{'-'.join(parts)}.json")
+  stem = "-".join(["evaluation", head["checkpoint"], *([other] if other else [])])
+  places = (f"{stem}{'' if n == 1 else f'--{n}'}.json" for n in itertools.count(1))
+  return next(path for path in (os.path.join(workdir, p) for p in places) if _free(path, head))
+
+
+def _free(path: str, head: Mapping[str, Any]) -> bool:
+  """Whether there is nothing yet, or a report of the same arguments."""
+  try:
+    with open(path, encoding="utf-8") as file:
+      there = json.load(file)
+  except FileNotFoundError:
+    return True
+  except (OSError, ValueError):
+    return False
+  same = json.loads(json.dumps(dict(head), default=str))
+  names = head.keys() - {"environment", "workdir"}
+  return isinstance(there, dict) and all(there.get(name) == same[name] for name in names)
+
+
+def _check_path(path: str) -> None:
+  """Refuses a file that could not be written."""
+  folder = os.path.dirname(path) or "."
+  if path and not os.path.isdir(folder):
+    raise ConfigError(f"{path}: there is no folder {folder}")
+  if path and not os.access(folder, os.W_OK):
+    raise ConfigError(f"{path}: {folder} cannot be written: --out=FILE is another place")
 
 
 def _write(path: str, report: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The policy of a run's checkpoint: the newest, the best, one by its number, or the first."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -64,9 +65,9 @@ def choose(experiment: Experiment, workdir: str | None, which: str = LATEST) -> 
     check_tokenizer(workdir, policy.tokenizer)
   if not workdir or which == START:
     return Chosen(START, "", policy)
-  checkpoints = open_checkpoints(experiment, workdir)
-  number = _number(experiment, workdir, which, checkpoints.numbers())
-  params = trained_params(checkpoints, experiment, number, policy.params, as_kept=which == LATEST)
+  with contextlib.closing(open_checkpoints(experiment, workdir)) as checkpoints:
+    number = _number(experiment, workdir, which, checkpoints.numbers())
+    params = trained_params(checkpoints, experiment, number, policy.params, as_kept=which == LATEST)
   name, _ = stage_of(experiment, number)
   return Chosen(str(number), name, dataclasses.replace(policy, params=params))
 

@@ -321,6 +321,8 @@ def _experiment(file: str, chosen: list[str]) -> Experiment:
     _stop(f"--config={path}: line {error.lineno}: {error.msg}: {(error.text or '').strip()}")
   except OSError as error:
     _stop(f"--config={path}: {error.strerror or error}")
+  except Exception as error:  # a name that the file does not know, or whatever else it does
+    _stop(f"--config={path}: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _unknown_override(argv: Sequence[str]) -> str | None:

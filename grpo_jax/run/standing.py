@@ -7,6 +7,7 @@ import numpy as np
 
 from grpo_jax.estimators import REPLICATES, bootstrap, majority_at_k, pass_at_k, wilson
 from grpo_jax.rewards.final import FINAL
+from grpo_jax.run import console
 from grpo_jax.run.answering import Answered
 from grpo_jax.tasks import Example
 
@@ -66,7 +67,7 @@ def _marks(example: Example) -> list[tuple[str, str]]:
   for name in _DIFFICULTY:
     value = example.fields.get(name)
     if isinstance(value, str | int) and not isinstance(value, bool):
-      marks.append((name, str(value)[:40]))
+      marks.append((name, console.shown(str(value), 40)))
   return marks
 
 

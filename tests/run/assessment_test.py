@@ -78,6 +78,23 @@ def test_it_is_written_and_the_same_again(workdir, report):
   evaluate(None, workdir, Asked(samples=8), **_QUIET)
   with open(path, "rb") as file:
     assert file.read() == before
+
+
+def test_a_report_of_other_arguments_is_kept(workdir, report):
+  for _ in range(2):  # the second time its own is there
+    evaluate(None, workdir, Asked(samples=0), **_QUIET)
+  with open(f"{workdir}/evaluation-154.json") as first:
+    assert json.load(first)["sampling"]["samples"] == 8
+  with open(f"{workdir}/evaluation-154--2.json") as second:
+    assert json.load(second)["sampling"]["samples"] == 0
+  assert not os.path.exists(f"{workdir}/evaluation-154--3.json")
+
+
+def test_a_place_without_a_folder_is_refused_before_anything_is_sampled(workdir, tmp_path):
+  said = []
+  with pytest.raises(ConfigError, match="there is no folder"):
+    evaluate(None, workdir, Asked(samples=0), say=said.append, out=f"{tmp_path}/no/x.json")
+  assert said == []
   other = evaluate(None, workdir, Asked(samples=8, seed=1), out=f"{workdir}/x.json", **_QUIET)
   assert _values(other) != _values(report)
   assert not [name for name in os.listdir(workdir) if name.endswith(".json.tmp")]

@@ -128,3 +128,9 @@ def test_an_unknown_tracker_is_one_line(capsys, tmp_path):
   own = {"trackers": ["wandd"]}
   assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), str(tmp_path), **own)) == 2
   assert "did you mean 'wandb'" in capsys.readouterr().err
+
+
+def test_whatever_an_experiment_file_raises_is_a_line(tmp_path, capsys):
+  (tmp_path / "own.py").write_text("def get_config(name):\n  return {'a': 1}[name]\n")
+  assert _stopped(lambda: launch.parse_flags(["train", f"--config={tmp_path}/own.py:typo"])) == 2
+  assert capsys.readouterr().err == f"error: --config={tmp_path}/own.py:typo: KeyError: 'typo'\n"
