@@ -71,7 +71,7 @@ def sample_block(
   prompt: str, completions: Sequence[str], rewards: Sequence[float], advantages: Sequence[float]
 ) -> str:
   """A prompt with its best and its worst answer, and what each was worth."""
-  order = sorted(range(len(completions)), key=lambda row: _or_lowest(rewards[row]))
+  order = ranked(rewards)
   lines = [f"  prompt  {shown(prompt)}"]
   for label, row in (("best ", order[-1]), ("worst", order[0])):
     worth = f"{rewards[row]:.2f} (advantage {advantages[row]:+.2f})"
@@ -150,11 +150,6 @@ def stripped(text: str) -> str:
   return _CONTROL.sub("", text.replace("\t", " "))
 
 
-def harmless(text: str) -> str:
-  """Text of a model as a terminal can be given it as it comes: lines, but no control codes."""
-  return _CONTROL.sub("", text.replace("\t", "  "))
-
-
 def duration(seconds: float) -> str:
   """As 45s, 3m20s or 2h05m; a dash where it is not known."""
   if not math.isfinite(seconds):
@@ -166,5 +161,7 @@ def duration(seconds: float) -> str:
   return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
-def _or_lowest(reward: float) -> float:
-  return -math.inf if math.isnan(reward) else reward
+def ranked(rewards: Sequence[float]) -> list[int]:
+  """The places of rewards from the lowest to the highest; one that is NaN counts as the lowest."""
+  worth = [-math.inf if math.isnan(reward) else reward for reward in rewards]
+  return sorted(range(len(worth)), key=worth.__getitem__)

@@ -130,19 +130,20 @@ def run(
     )
     evaluate = make_evaluate(setting, examples)
     tolerance = Tolerance(tolerate_save_failures, view.warning)
-    course = Stages(setting, evaluate, view, trace, asked, tolerance, tracking)
-    if course.done and processes.index() == 0:
-      for line in record.moved(workdir) + record.rewritten(workdir, experiment):
-        view.warning(line)
-    whole = False
+    course, whole = None, False
     try:
+      course = Stages(setting, evaluate, view, trace, asked, tolerance, tracking)
+      if course.done and processes.index() == 0:
+        for line in record.moved(workdir) + record.rewritten(workdir, experiment):
+          view.warning(line)
       # Before files are closed, for which all wait.
       with parting.guard(), memory.explained(experiment, policy):
         course.run(policy.params, stages or list(experiment.stages))
       whole = True
     finally:
       workers.close()
-      course.close(whole=whole)
+      if course is not None:
+        course.close(whole=whole)
     processes.agree(True)  # that all files are there
   return _finish(experiment, workdir, view, draw=shared is None)
 

@@ -60,9 +60,10 @@ class Stages:
     if processes.index():
       self.writer: AnyWriter = Follower(*place)
     else:
-      self.writer = Writer(*place, trackers=start_trackers(tracking, self.config, workdir))
+      self.writer = Writer(*place)
     teller = Teller(self.config.stages, self.writer, evaluate, view)
     self.desk = Desk(self.checkpoints, self.writer, teller, view, trace, asked)
+    self._tracking = tracking
     self.last: TrainState | None = None  # the state that the stage before ended with
 
   def run(self, params: Params, chosen: Sequence[str]) -> None:
@@ -74,6 +75,9 @@ class Stages:
     if self.done:
       self.say(f"resuming {names[at]} after step {step}")
       self._check_place(names[at], step, chosen)
+    if isinstance(self.writer, Writer):  # only now: a run that is refused is none to a tracker
+      place = self.config, self.setting.workdir, self.desk.view.warning
+      self.writer.track(start_trackers(self._tracking, *place))
     for index, (name, stage) in enumerate(self.config.stages.items()):
       # One that is over is passed through, for what it leaves to the next.
       resumed = self.done > 0 and index == at
@@ -177,9 +181,14 @@ class Stages:
 
   def close(self, *, whole: bool) -> None:
     """Waits until all files are complete; `whole`: the run has come to its end."""
-    self.trace.close()
-    self.writer.close(whole=whole)
-    self.checkpoints.close()
+    try:
+      self.trace.close()
+      self.checkpoints.close()  # before trackers are waited for
+    except BaseException:
+      whole = False
+      raise
+    finally:
+      self.writer.close(whole=whole)
 
 
 def position(experiment: Experiment, done: int) -> tuple[int, int]:

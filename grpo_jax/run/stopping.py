@@ -52,7 +52,8 @@ def watching() -> Iterator[Asked]:
   def note(number: int, _: FrameType | None) -> None:
     found.append(number)
     restore()
-    os.write(2, _LINE.format(signal.Signals(number).name).encode())  # print() is not reentrant
+    with contextlib.suppress(OSError):  # a full disk, where standard error is a file
+      os.write(2, _LINE.format(signal.Signals(number).name).encode())  # print() is not reentrant
 
   def restore() -> None:
     for number, handler in before.items():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from grpo_jax.config import ConfigError
-from grpo_jax.run.console import harmless
+from grpo_jax.run.console import stripped
 from grpo_jax.run.speaking import ASKED, CONTEXT, LENGTH, Speaker, Spoken
 from grpo_jax.weights.tokenizer import Tokenizer
 
@@ -82,7 +82,7 @@ class Conversation:
     system = [{"role": "system", "content": self._system}] if self._system else []
     ids = self._speaker.tokenizer.encode_chat([*system, *self._said])
     spoken = self._speaker.speak(
-      ids, lambda piece: self._tell(harmless(piece)), temperature=self.temperature, asked=asked
+      ids, lambda piece: self._tell(stripped(piece)), temperature=self.temperature, asked=asked
     )
     self._said.append({"role": "assistant", "content": spoken.text})
     self._tell("\n")

@@ -42,6 +42,8 @@ class MemberView:
     self, number: int, put: Callable[[str], None], view: View, first: Callable[[], bool]
   ):
     self._number, self._log, self._view, self._first = number, Plain(put), view, first
+    self._is_heard = False
+    self._place: tuple[str, int, int] | None = None  # stage, step, steps, once one has begun
 
   def say(self, line: str) -> None:
     self._log.say(line)
@@ -53,12 +55,15 @@ class MemberView:
 
   def begin(self, stage: str, step: int, steps: int, lines: Iterable[Mapping[str, Any]]) -> None:
     self._view.member(self._number, stage, step, steps, {})
+    self._place = None
     self._heard().begin(stage, step, steps, lines)
+    self._place = stage, step, steps
 
   def step(self, stage: str, step: int, steps: int, figures: Figures, spent: float) -> None:
     self._log.step(stage, step, steps, figures, spent)
     self._view.member(self._number, stage, step, steps, figures)
     self._heard().step(stage, step, steps, figures, spent)
+    self._place = stage, step, steps
 
   def evaluated(self, stage: str, step: int, steps: int, figures: Figures) -> None:
     self._log.evaluated(stage, step, steps, figures)
@@ -80,4 +85,9 @@ class MemberView:
     pass
 
   def _heard(self) -> View:
-    return self._view if self._first() else unheard()
+    if not self._first():
+      return unheard()
+    if self._place and not self._is_heard:  # what was heard so far is another's course
+      self._view.begin(*self._place, ())
+    self._is_heard = True
+    return self._view

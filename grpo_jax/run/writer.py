@@ -21,7 +21,6 @@ class Writer:
     workdir: the run folder.
     stages: the stages' names in order.
     stage, step: the checkpoint's place; None starts the files anew.
-    trackers: are given the figures too; none by default.
   """
 
   def __init__(
@@ -30,7 +29,6 @@ class Writer:
     stages: list[str],
     stage: str | None = None,
     step: int = 0,
-    trackers: Trackers | None = None,
   ) -> None:
     self._files, self._failed = {}, False
     for name in ("metrics", "samples"):
@@ -38,7 +36,11 @@ class Writer:
       _cut(path, stages, stage, step)
       self._files[name] = open(path, "a", encoding="utf-8")  # noqa: SIM115, open for the run
     self._events = Events(os.path.join(workdir, "tensorboard"), stages, stage, step)
-    self._trackers = trackers or Trackers()
+    self._trackers = Trackers()
+
+  def track(self, trackers: Trackers) -> None:
+    """From here on these are given the figures too."""
+    self._trackers = trackers
 
   def write_metrics(self, stage: str, step: int, values: dict[str, float]) -> None:
     """One line: stage, step, then the figures by name; what is not finite is null."""

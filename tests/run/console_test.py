@@ -104,6 +104,11 @@ def test_a_sample_shows_the_best_and_the_worst_answer():
   ]
 
 
+def test_rewards_are_ranked():
+  assert console.ranked([0.5, math.nan, -1.0, 2.0]) == [1, 2, 0, 3]
+  assert console.ranked([]) == []
+
+
 def test_an_answer_without_a_score_is_the_worst():
   nan = math.nan
   lines = console.sample_block("q", ["a", "b", "c"], [0.5, nan, 0.2], [1.0, 0.0, -1.0]).splitlines()

@@ -40,6 +40,21 @@ def test_a_first_signal_is_noted_and_a_second_does_what_it_did_before(interrupti
   assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.fault(1)
+def test_a_signal_is_noted_where_nothing_can_be_said(interruptible):
+  """Standard error is a file on a full disk."""
+  before, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+  try:
+    os.dup2(full, 2)
+    with watching() as asked:
+      signal.raise_signal(signal.SIGTERM)
+      assert asked() == signal.SIGTERM
+  finally:
+    os.dup2(before, 2)
+    os.close(before)
+    os.close(full)
+
+
 def test_a_signal_that_is_ignored_stays_so(interruptible):
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   with watching() as asked:

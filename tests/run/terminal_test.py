@@ -101,7 +101,7 @@ def test_ctrl_c_at_the_prompt_and_bytes_that_are_no_text():
 
 def test_control_codes_do_not_reach_the_terminal():
   _, told, _ = _talk("a", speaker=_Echo("\x1b[31mred\x07\x1b]0;title\x07\r\u202e\ttab\nline\x9b2J"))
-  assert told == "red]0;title  tab\nline2J\n"
+  assert told == "red]0;title tab\nline2J\n"
 
 
 def test_a_model_without_a_template_is_asked_each_message_by_itself():

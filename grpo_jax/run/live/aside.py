@@ -42,6 +42,7 @@ class Aside:
   def lines(self) -> list[str]:
     """Whole lines that were written since the last call, without what a terminal would obey."""
     *found, self._rest = (self._rest + self._file.read(_PART)).split(b"\n")
+    self._rest = _last(self._rest)
     return [_line(line) for line in found]
 
   def close(self) -> list[str]:
@@ -60,6 +61,12 @@ def _flush() -> None:
   for stream in (sys.stdout, sys.stderr):
     with contextlib.suppress(OSError, ValueError):
       stream.flush()
+
+
+def _last(rest: bytes) -> bytes:
+  """Of a line that has not ended, what would be seen of it: progress is written over and over."""
+  seen = rest.rstrip(b"\r")  # those at the end may be of a line's end
+  return rest[seen.rfind(b"\r") + 1 :][-_PART:]
 
 
 def _line(line: bytes) -> str:

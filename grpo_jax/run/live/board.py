@@ -14,6 +14,7 @@ from grpo_jax.run.live.series import Series
 _ZERO = ("policy/kl_old", "policy/clip")
 # Figures of members that have a column.
 _MEMBER = ("reward/mean", "loss/sft", "loss/text", "eval/accuracy", "policy/entropy")
+# Warnings that are kept to be shown; all are counted.
 _WARNINGS = 50
 
 
@@ -32,7 +33,8 @@ class Picture:
   """A board as it stands, for a thread that draws it.
 
   place: of the stage among all, as in 2 of 3; empty where there is one. since: seconds of the clock
-  at which the run, and its last step, were. left: seconds. members: by number.
+  at which the run, and its last step, were. left: seconds. warnings: the newest of
+  `warned`. members: by number.
   """
 
   stage: str
@@ -46,6 +48,7 @@ class Picture:
   sample: Mapping[str, Any] | None
   sample_step: int
   warnings: tuple[str, ...]
+  warned: int
   members: Mapping[int, "Member"]
 
 
@@ -70,6 +73,7 @@ class Board:
   def __init__(self, stages: Iterable[str], now: float):
     self._stages, self._began = list(stages), now
     self._warnings: collections.deque[str] = collections.deque(maxlen=_WARNINGS)
+    self._warned = 0
     self._members: dict[int, Member] = {}
     self.begin("", 0, 0, (), now)
 
@@ -115,6 +119,7 @@ class Board:
   def warn(self, line: str) -> None:
     """One more warning."""
     self._warnings.append(line)
+    self._warned += 1
 
   def member(
     self, number: int, stage: str, step: int, steps: int, figures: Mapping[str, float]
@@ -145,6 +150,7 @@ class Board:
       sample=self._sample[1],
       sample_step=self._sample[0],
       warnings=tuple(self._warnings),
+      warned=self._warned,
       members=dict(sorted(self._members.items())),
     )
 

@@ -18,6 +18,8 @@ from grpo_jax.run.view import Figures, Plain, View
 
 # Seconds between two drawings.
 _EVERY = 1.0
+# Seconds that the end waits for a drawing: a terminal that is held (Ctrl-S) takes none.
+_PATIENCE = 2.0
 # What else is printed meanwhile, in the run folder.
 LOG = "console.log"
 
@@ -135,11 +137,13 @@ class Live(Plain):
       return
     self._end.set()
     try:
-      thread.join()
+      thread.join(_PATIENCE)
     finally:  # a second Ctrl-C falls here
       with self._lock:
         self._above += self._aside.close()
         self._thread = None
+    if thread.is_alive():  # it has the terminal still, and would hold up the run
+      return
     self._draw()
     self._screen.leave()
     self._terminal.close()

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from grpo_jax.run.console import duration, shown
+from grpo_jax.run.console import duration, ranked, shown
 from grpo_jax.run.live.board import Member, Picture
 from grpo_jax.run.live.layout import Layout, divide
 from grpo_jax.run.live.pace import in_words
@@ -51,8 +51,8 @@ def _head(picture: Picture, columns: int, now: float) -> list[Any]:
   words = [picture.place, f"{duration(now - began)} so far"]
   if quiet >= 2 and picture.step < picture.steps:
     words.append(f"in work {duration(quiet)}")
-  if picture.warnings:
-    words.append(f"{len(picture.warnings)} warning{'s' if len(picture.warnings) > 1 else ''}")
+  if picture.warned:
+    words.append(f"{picture.warned} warning{'s' if picture.warned > 1 else ''}")
   bar = Table.grid(expand=True, padding=(0, 1))
   bar.add_column(no_wrap=True)
   bar.add_column(ratio=1)
@@ -94,7 +94,7 @@ def _sample(picture: Picture, layout: Layout, console: Any, columns: int) -> Any
   record = picture.sample
   if record is None or not layout.text:
     return None
-  order = sorted(range(len(record["rewards"])), key=lambda row: _or_lowest(record["rewards"][row]))
+  order = ranked(record["rewards"])
   width = columns - layout.table - 2 if layout.wide else columns
   head = _lines(
     f"prompt of step {picture.sample_step}: ", record["prompt"], console, width, layout.prompt
@@ -182,7 +182,3 @@ def _text(text: str, style: str = "") -> Any:
   from rich.text import Text
 
   return Text(text, style=style)
-
-
-def _or_lowest(reward: float) -> float:
-  return -math.inf if math.isnan(reward) else reward

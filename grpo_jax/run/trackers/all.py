@@ -4,9 +4,9 @@ import dataclasses
 import importlib
 import importlib.util
 import json
-import logging
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grpo_jax.config import ConfigError, Experiment
@@ -15,7 +15,9 @@ from grpo_jax.run.trackers import mlflow, trackio, wandb
 from grpo_jax.run.trackers.courier import Courier
 from grpo_jax.run.trackers.tracker import About, Begin
 
-_LOG = logging.getLogger(__name__)
+# Seconds that the end of a run waits for all trackers together: of one that has come to its end,
+# and of one that is stopped or has failed, which may be killed soon.
+_PATIENCE, _HASTE = 60.0, 3.0
 # Which runs of the trackers a run folder goes on with.
 _KNOWN = "trackers.json"
 # By the name of the package, which is that of the extra too.
@@ -72,13 +74,21 @@ class Trackers:
       courier.send(self._starts[stage] + step, named)
 
   def close(self, *, whole: bool) -> None:
-    """Waits until they have all, or are too late."""
+    """Waits until they have all, or are too late; `whole`: the run has come to its end."""
+    deadline = time.monotonic() + (_PATIENCE if whole else _HASTE)
     for courier in self._couriers:
-      courier.close(whole=whole)
+      courier.end(whole=whole)
+    for courier in self._couriers:
+      courier.wait(deadline)
 
 
-def start_trackers(tracking: Tracking, experiment: Experiment, workdir: str) -> Trackers:
-  """Begins the trackers that are asked for, or goes on with those that the run folder had."""
+def start_trackers(
+  tracking: Tracking, experiment: Experiment, workdir: str, warn: Callable[[str], None]
+) -> Trackers:
+  """Begins the trackers that are asked for, or goes on with those that the run folder had.
+
+  warn: takes a line on what fails, now or later, from any thread.
+  """
   if not tracking.names:
     return Trackers()
   config = _flat(json.loads(json.dumps(dataclasses.asdict(experiment))))
@@ -89,11 +99,11 @@ def start_trackers(tracking: Tracking, experiment: Experiment, workdir: str) -> 
       tracker = _BEGIN[name](about, known.get(name, ""))
     except Exception as error:  # of the network, of the disk, of an account
       said = " ".join(str(error).split()) or type(error).__name__
-      _LOG.warning("--tracker=%s: not begun, and the run goes on without: %s", name, said)
+      warn(f"--tracker={name}: not begun, and the run goes on without: {said}")
       continue
     known[name] = tracker.known
-    couriers.append(Courier(name, tracker))
-  _write(workdir, known)
+    couriers.append(Courier(name, tracker, warn))
+  _write(workdir, known, warn)
   starts, so_far = {}, 0
   for name, stage in experiment.stages.items():
     starts[name], so_far = so_far, so_far + stage.steps
@@ -117,11 +127,11 @@ def _read(workdir: str) -> dict[str, str]:
     return {}
 
 
-def _write(workdir: str, known: Mapping[str, str]) -> None:
+def _write(workdir: str, known: Mapping[str, str], warn: Callable[[str], None]) -> None:
   path = os.path.join(workdir, _KNOWN)
   try:
     with open(f"{path}.tmp", "w", encoding="utf-8") as file:
       json.dump(known, file)
     os.replace(f"{path}.tmp", path)
   except OSError as error:
-    _LOG.warning("%s cannot be written (%s): a resume begins new runs of trackers", path, error)
+    warn(f"{path} cannot be written ({error}): a resume begins new runs of trackers")

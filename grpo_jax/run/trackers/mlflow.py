@@ -3,13 +3,17 @@
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from grpo_jax.run.trackers.tracker import About
 
 # Of one call: MLflow's own limits.
 _PARAMS, _LONGEST = 100, 6000
+# Members of a population begin at once, each in its thread: one makes the store and the experiment.
+_BEGINNING = threading.Lock()
 
 
 class Run:
@@ -21,13 +25,13 @@ class Run:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
-    self._client, self._metric = MlflowClient(), Metric
+    with _BEGINNING:
+      self._client, self._metric = MlflowClient(), Metric
+      number = "" if known else _experiment(self._client, about.project)
     if known:
       self.known = known
       self._client.update_run(known, status="RUNNING")
       return
-    found = self._client.get_experiment_by_name(about.project)
-    number = found.experiment_id if found else self._client.create_experiment(about.project)
     tags = {"folder": about.folder} | ({"group": about.group} if about.group else {})
     self.known = self._client.create_run(number, tags=tags, run_name=about.name).info.run_id
     params = [Param(_named(k), json.dumps(v)[:_LONGEST]) for k, v in about.config.items()]
@@ -41,6 +45,19 @@ class Run:
 
   def close(self, *, whole: bool) -> None:
     self._client.set_terminated(self.known, "FINISHED" if whole else "KILLED")
+
+
+def _experiment(client: Any, name: str) -> str:
+  """The number of the experiment of this name, which is made where it is not there."""
+  found = client.get_experiment_by_name(name)
+  if found is None:
+    try:
+      return str(client.create_experiment(name))
+    except Exception:
+      found = client.get_experiment_by_name(name)
+      if found is None:  # not that another process was faster
+        raise
+  return str(found.experiment_id)
 
 
 def _named(name: str) -> str:

@@ -21,7 +21,7 @@ class About:
 
 
 class Tracker(Protocol):
-  """One run of one tracker. Whatever it raises is told once, and the run goes on without it.
+  """One run of one tracker. What it raises again and again is told, and the run goes on without.
 
   known: by which the same run is found again; a name or a number as the tracker has it.
   """
@@ -29,7 +29,8 @@ class Tracker(Protocol):
   known: str
 
   def write(self, step: int, figures: Mapping[str, float]) -> None:
-    """Figures after `step` steps of all stages; a step may come twice, with other figures."""
+    """Figures after `step` steps of all stages; a step may come twice,
+    with other figures, or after a fault with the same."""
 
   def close(self, *, whole: bool) -> None:
     """Returns when all is sent; `whole`: the run has come to its end."""

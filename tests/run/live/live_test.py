@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import time
 
 import pytest
 
@@ -106,6 +107,51 @@ def test_a_fault_in_drawing_is_told_and_lines_follow(tmp_path, monkeypatch):
   seen = os.read(master, 1 << 16).decode()
   assert "no more live view: ZeroDivisionError: a bug" in seen
   assert seen.count("rl 1/2  reward  0.50") == 1
+
+
+def test_a_terminal_that_is_held_does_not_hold_up_the_end(tmp_path, monkeypatch):
+  """As by Ctrl-S: who writes to it waits."""
+  import termios
+
+  pytest.importorskip("rich")
+  monkeypatch.setattr(live, "_EVERY", 0.01)
+  monkeypatch.setattr(live, "_PATIENCE", 0.2)
+  _, slave = os.openpty()
+  monkeypatch.setattr(Aside, "_terminals", lambda self: [])
+  monkeypatch.setattr(Aside, "terminal", lambda self: os.dup(slave))
+  lines = []
+  view = Live(lines.append, str(tmp_path), ["rl"])
+  termios.tcflow(slave, termios.TCOOFF)
+  view.begin("rl", 0, 2, [])
+  thread = view._thread
+  time.sleep(0.3)
+  before = time.monotonic()
+  view.closing("the end")
+  assert time.monotonic() - before < 2
+  assert lines == ["the end"]
+  assert thread.is_alive()
+  termios.tcflow(slave, termios.TCOON)
+  thread.join(5)
+  assert not thread.is_alive()
+
+
+def test_progress_without_an_end_of_line_is_not_kept(tmp_path, monkeypatch):
+  monkeypatch.setattr(Aside, "_terminals", lambda self: [])
+  path = tmp_path / "log"
+  aside = Aside(str(path))
+  with open(path, "ab", buffering=0) as file:
+    for share in range(0, 100, 10):
+      file.write(b"#" * 50 + f" {share}%\r".encode())
+      assert aside.lines() == []
+      assert len(aside._rest) < 60
+    file.write(b"\nnext\r")
+    assert aside.lines() == ["#" * 50 + " 90%"]
+    file.write(b"\n" + b"x" * 200_000)
+    assert aside.lines() == ["next"]
+    for _ in range(4):
+      aside.lines()
+    assert len(aside._rest) == 1 << 16
+  aside.close()
 
 
 def test_what_is_written_by_number_is_read_by_line(tmp_path, monkeypatch):

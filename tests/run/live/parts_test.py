@@ -168,6 +168,15 @@ def test_with_one_update_a_rollout_clips_and_kl_have_no_row():
   assert len(board.picture().rows) == 3
 
 
+def test_warnings_are_counted_beyond_those_that_are_kept():
+  board = Board(["rl"], now=0.0)
+  for index in range(120):
+    board.warn(f"warning {index}")
+  picture = board.picture()
+  assert (picture.warned, len(picture.warnings)) == (120, 50)
+  assert picture.warnings[-1] == "warning 119"
+
+
 def test_a_stage_begins_anew():
   board = Board(["rl"], now=0.0)
   board.begin("rl", 0, 9, [], now=1.0)
