@@ -11,7 +11,7 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "grpo_jax"
 _LEVELS = [
   {"types", "config"},
   {"sampling", "grouping", "shaping", "advantages", "losses", "schedules", "metrics", "optimizer"}
-  | {"packing", "guard", "estimators"},
+  | {"packing", "guard", "stop", "estimators"},
   {"model", "rollout", "streaming", "logprobs"},
   {"steps"},
   {"parallel", "plan", "isolated"},

@@ -42,43 +42,61 @@ def choose(
   places = _places(path)
   if not places:
     return Chosen([], "this run has recorded no answers")
-  prompts = max(map(len, places.values()))
-  mean = sum(min(size, _LARGEST) for own in places.values() for _, size in own) / len(places)
-  per_prompt = mean / (sum(map(len, places.values())) / len(places))
+  counts = [own.count for own in places.values()]
+  prompts = max(counts)
+  mean = sum(own.size for own in places.values()) / len(places)
+  per_prompt = mean / (sum(counts) / len(places))
   steps = min(len(places), _STEPS)
   shown = min(max(int(most_bytes / (steps * per_prompt)), _PROMPTS), prompts)
   always = _always(list(places), wanted or {})
   room = max(int(most_bytes / (mean * shown / prompts)) - len(always), 1)
   order = [*always, *(place for place in _evenly(list(places), room) if place not in always)]
   records, cut, left, taken = [], False, float(most_bytes), set()
-  with open(path, "rb") as file:
-    for place in order:
-      for offset, size in places[place][:shown] if left > 0 else ():
-        file.seek(offset)
-        record, short = _record(file.read(size), place)
-        if record is not None:
-          records.append(record)
-          taken.add(place)
-          cut, left = cut or short, left - min(size, 4 * LONGEST * len(record["completions"]))
+  for place in order:
+    for line in _own_lines(path, place, places[place].offset, shown) if left > 0 else ():
+      record, short = _record(line, place)
+      if record is not None:
+        records.append(record)
+        taken.add(place)
+        cut, left = cut or short, left - min(len(line), 4 * LONGEST * len(record["completions"]))
   at = {place: number for number, place in enumerate(places)}
   records.sort(key=lambda record: at[record["stage"], record["step"]])
   return Chosen(records, _note(len(taken), len(places), shown, prompts, cut))
 
 
-def _places(path: str) -> dict[Place, list[tuple[int, int]]]:
-  """Where each step's records are, in the file's order: offset and size of each."""
-  found: dict[Place, list[tuple[int, int]]] = {}
+@dataclasses.dataclass
+class _Step:
+  """The records of a step, which stand one after the other: their first, number and size."""
+
+  offset: int
+  count: int = 0
+  size: int = 0  # in bytes, of each record no more than _LARGEST
+
+
+def _places(path: str) -> dict[Place, _Step]:
+  """Where each step's records are, in the file's order."""
+  found: dict[Place, _Step] = {}
   for offset, line in _lines(path):
     place = _place(line)
     if place is not None:
-      found.setdefault(place, []).append((offset, len(line)))
+      step = found.setdefault(place, _Step(offset))
+      step.count += 1
+      step.size += min(len(line), _LARGEST)
   return found
 
 
-def _lines(path: str) -> Iterator[tuple[int, bytes]]:
-  offset = 0
+def _own_lines(path: str, place: Place, offset: int, most: int) -> Iterator[bytes]:
+  """The first records of a step that begins at `offset`; torn ones between them are passed over."""
+  known = ((line, _place(line)) for _, line in _lines(path, offset))
+  found = ((line, at) for line, at in known if at is not None)
+  own = itertools.takewhile(lambda one: one[1] == place, found)
+  return (line for line, _ in itertools.islice(own, most))
+
+
+def _lines(path: str, offset: int = 0) -> Iterator[tuple[int, bytes]]:
   try:
     with open(path, "rb") as file:
+      file.seek(offset)
       for line in file:
         yield offset, line
         offset += len(line)

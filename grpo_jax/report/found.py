@@ -1,10 +1,12 @@
 """What a report is made of, whether it was read from a study or from plain runs."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from grpo_jax.report.sigmoid import Curve
 
+_Item = TypeVar("_Item")
 COMPLETE, PRUNED, FAILED, RUNNING = "complete", "pruned", "failed", "running"
 
 
@@ -90,3 +92,10 @@ def _ends(path: str, end: str) -> bool:
 def lower_is_better(figure: str) -> bool:
   """By the figure's name: losses and perplexities."""
   return figure.rpartition("/")[2].rpartition("_")[2] in ("loss", "perplexity")
+
+
+def best(items: Iterable[_Item], value: Callable[[_Item], float], figure: str) -> _Item | None:
+  """That with the best value of a figure; of equals the last, whose checkpoint is that kept."""
+  sign = -1 if lower_is_better(figure) else 1
+  last_first = reversed(list(items))
+  return max(last_first, key=lambda item: sign * value(item), default=None)

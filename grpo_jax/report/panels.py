@@ -44,13 +44,12 @@ _SUMS = re.compile(r"reward/(mean|std|unscored|failed/.*|correlation/.*|.*/weigh
 _SHARES = re.compile(r"eval/(accuracy|problems|length|truncated|unscored|loss|perplexity)")
 
 
-def panels(lines: Sequence[Line], figure: str = "eval/accuracy") -> list[Panel]:
-  """The panels of a run, the large one first.
+def panels(lines: Sequence[Line], figure: str = "eval/accuracy") -> tuple[list[Panel], list[str]]:
+  """The panels of a run, the large one first, and the figures of those that are left out.
 
   A panel has a title, a unit, whether its axis is logarithmic, and series: each with a name,
   places x and values y, and where they are known the ends low and high of an interval. What wavers
-  is there twice: each step, faint, and the running mean. A panel of nothing but 0 is left out, see
-  `zeros`.
+  is there twice: each step, faint, and the running mean. A panel of nothing but 0 is left out.
 
   Args:
     lines: with their places, of `lines.on_one_axis`.
@@ -61,25 +60,20 @@ def panels(lines: Sequence[Line], figure: str = "eval/accuracy") -> list[Panel]:
   scores = [name for name in known if name.startswith("eval/") and not _SHARES.fullmatch(name)]
   losses = [name for name in known if name.startswith("loss/")]
   losses += [name for name in ("value/loss", "eval/loss") if name in known]
-  rows = [
+  rows: list[tuple[str, str, Sequence[str]]] = [
     ("Rewards, each by itself", "", parts if len(parts) > 1 else []),
     ("Held-out scores", "", [name for name in scores if name != figure]),
     ("Loss", "", losses),
     *FIXED,
   ]
-  own = [_panel(lines, *row) for row in rows]
-  return [_scores(lines, figure), *(one for one in own if _worth(one))]
-
-
-def zeros(lines: Sequence[Line]) -> list[str]:
-  """The figures of panels that are left out, for they are 0 throughout."""
-  return [
-    name
-    for title, unit, names in FIXED
-    if (own := _panel(lines, title, unit, names))["series"] and not _worth(own)
-    for name in names
-    if any(is_number(line.get(name)) for line in lines)
-  ]
+  drawn, zeros = [_scores(lines, figure)], []
+  for title, unit, names in rows:
+    panel = _panel(lines, title, unit, names)
+    if _worth(panel):
+      drawn.append(panel)
+    else:
+      zeros += [name for name in names if name in known]
+  return drawn, zeros
 
 
 def _scores(lines: Sequence[Line], figure: str) -> Panel:

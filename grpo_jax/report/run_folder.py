@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import math
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from grpo_jax.config import Config, ConfigError
+from grpo_jax.config import Config, ConfigError, Experiment, Stop
 from grpo_jax.config.saved import rebuild
-from grpo_jax.report.found import lower_is_better
+from grpo_jax.report.found import best
 from grpo_jax.report.lines import Line, is_number, on_one_axis
+from grpo_jax.stop import is_over
 
 # Lines of metrics.jsonl -> (stage, step, what was wrong): `run.health.diagnose`.
 Diagnose = Callable[[Iterable[Line]], list[tuple[str, int, str]]]
@@ -63,9 +66,8 @@ class Run:
     return [line for line in self.lines if is_number(line.get(self.figure))]
 
   def best(self) -> Line | None:
-    """That with the best held-out score, the first of equals."""
-    pick = min if lower_is_better(self.figure) else max
-    return pick(self.judged(), key=lambda line: line[self.figure], default=None)
+    """That with the best held-out score, the last of equals."""
+    return best(self.judged(), operator.itemgetter(self.figure), self.figure)
 
   def done(self) -> list[tuple[str, int, int | None]]:
     """Of each stage the steps done, and those that the config asks for."""
@@ -75,6 +77,23 @@ class Run:
     asked = _dict(_dict(self.written.get("config")).get("stages"))
     names = list(dict.fromkeys([*asked, *reached]))
     return [(name, reached.get(name, 0), _dict(asked.get(name)).get("steps")) for name in names]
+
+  def over(self, name: str) -> bool:
+    """Whether a stage has ended, if before its steps were done: another follows, or by its rule."""
+    own = [line for line in self.lines if line["stage"] == name]
+    if own and own[-1] is not self.lines[-1]:
+      return True
+    stop = self.rule(name)
+    if not own or stop is None or stop.figure not in own[-1]:
+      return False  # the rule is asked after an evaluation only
+    found = [line[stop.figure] for line in own if stop.figure in line and line["step"]]
+    return is_over(stop, [value if is_number(value) else math.nan for value in found])
+
+  def rule(self, name: str) -> Stop | None:
+    """A stage's stop rule; None where it has none, or it is not known."""
+    stages = self.config.stages if isinstance(self.config, Experiment) else {}
+    stop = stages[name].stop if name in stages else None
+    return stop if stop and (stop.held or stop.patience) else None
 
 
 def read(folder: str, diagnose: Diagnose = undiagnosed, figure: str = "") -> Run:

@@ -1,12 +1,15 @@
 """The page of one run: what it was, its curves and warnings, and its samples."""
 
+import operator
 import os
 from collections.abc import Sequence
 
 from grpo_jax.report import assets, html
 from grpo_jax.report.changed import algorithms, changed, flat, typed
 from grpo_jax.report.chosen import Chosen, choose
-from grpo_jax.report.panels import panels, zeros
+from grpo_jax.report.found import best
+from grpo_jax.report.lines import is_number
+from grpo_jax.report.panels import Panel, panels
 from grpo_jax.report.run_folder import Run
 
 _SHOWN = 12  # changed fields that are not folded away
@@ -23,14 +26,15 @@ _VIEWER = ("tokens.js", "answer.js", "samples.js", "prompts.js", "viewer.js")
 def page(run: Run) -> str:
   """The whole file."""
   chosen = choose(os.path.join(run.folder, "samples.jsonl"), _wanted(run))
-  parts = ["<header>", *_head(run), "</header>", "<main>", *_warnings(run), *_curves(run)]
+  drawn, zeros = panels(run.lines, run.figure)
+  parts = ["<header>", *_head(run), "</header>", "<main>", *_warnings(run), *_curves(zeros)]
   parts += [*_samples(chosen), *_asked(run), "</main>"]
-  parts += [html.data("run", _data(run)), html.data("records", chosen.records)]
+  parts += [html.data("run", _data(run, drawn)), html.data("records", chosen.records)]
   parts.append(f"<script>{assets.static(*_SCRIPTS, *_VIEWER)}</script>")
   return html.document(run.name, assets.static("page.css", "run.css", "viewer.css"), parts)
 
 
-def _data(run: Run) -> dict:
+def _data(run: Run, drawn: list[Panel]) -> dict:
   """What the curves are drawn from."""
   end = max((line["x"] for line in run.lines), default=0)
   starts = [start for _, start in run.stages]
@@ -39,7 +43,7 @@ def _data(run: Run) -> dict:
     for (name, start), stop in zip(run.stages, [*starts[1:], end], strict=True)
   ]
   warnings = [{"stage": one.stage, "step": one.step, "x": one.x} for one in run.warnings]
-  return {"stages": stages, "warnings": warnings, "panels": panels(run.lines, run.figure)}
+  return {"stages": stages, "warnings": warnings, "panels": drawn}
 
 
 def _wanted(run: Run) -> dict[str, list[int]]:
@@ -48,9 +52,9 @@ def _wanted(run: Run) -> dict[str, list[int]]:
   for name, _ in run.stages:
     own = [line for line in run.lines if line["stage"] == name]
     for figure in (run.figure, "reward/mean"):
-      known = [line for line in own if line.get(figure) is not None]
-      best = max(known, key=lambda line: line[figure], default=None)
-      wanted.setdefault(name, []).extend([best["step"]] if best else [])
+      known = [line for line in own if is_number(line.get(figure))]
+      top = best(known, operator.itemgetter(figure), figure)
+      wanted.setdefault(name, []).extend([top["step"]] if top else [])
     wanted[name] += [one.step for one in run.warnings if one.stage == name]
   return wanted
 
@@ -70,15 +74,26 @@ def _head(run: Run) -> list[str]:
 
 def ends(run: Run) -> str:
   """One line: held-out scores before, after and at best, and what is left to do."""
-  judged, best, said = run.judged(), run.best(), []
-  if judged and best is not None:
+  judged, top, said = run.judged(), run.best(), []
+  if judged and top is not None:
     first, last = judged[0][run.figure], judged[-1][run.figure]
     name = "held-out accuracy" if run.figure == "eval/accuracy" else run.figure
     said.append(f"{name} {first:.3f} → {last:.3f}")
-    said.append(f"best {best[run.figure]:.3f} at {best['stage']} step {best['step']}")
-  left = [f"{name} {done} of {asked}" for name, done, asked in run.done() if asked != done]
-  said.append(f"not all steps are done: {', '.join(left)}" if left else "all steps are done")
-  return "; ".join(said)
+    said.append(f"best {top[run.figure]:.3f} at {top['stage']} step {top['step']}")
+  return "; ".join([*said, *_left(run)])
+
+
+def _left(run: Run) -> list[str]:
+  """Stages that ended before their steps were done, and those that have not ended."""
+  short = [(name, f"{done} of {asked}") for name, done, asked in run.done() if asked != done]
+  said = [
+    f"{name} ended at {steps}" + (" by its stop rule" if run.rule(name) else "")
+    for name, steps in short
+    if run.over(name)
+  ]
+  left = [f"{name} {steps}" for name, steps in short if not run.over(name)]
+  said += [f"not all steps are done: {', '.join(left)}"] if left else []
+  return said or ["all steps are done"]
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
@@ -114,16 +129,15 @@ def _warnings(run: Run) -> list[str]:
   return [*parts, f'<ol class="warnings">{items}</ol>', "</section>"]
 
 
-def _curves(run: Run) -> list[str]:
+def _curves(zeros: list[str]) -> list[str]:
   note = (
     "Drag over a curve to look closer, double-click for all; a click shows the samples of that"
     " step. Faint lines are steps, strong ones the mean of ten, or of a fiftieth of all; bars are"
     " 95 % Wilson intervals. Figures are those of the step whose samples are shown."
   )
-  left = zeros(run.lines)
   return [
     '<section id="curves" aria-labelledby="curves-title">', '<h2 id="curves-title">Curves</h2>',
-    html.says(note), *([html.says(f"0 throughout: {', '.join(left)}.")] if left else []),
+    html.says(note), *([html.says(f"0 throughout: {', '.join(zeros)}.")] if zeros else []),
     '<div class="controls" id="zoom" role="group" aria-label="Stages"></div>',
     '<div id="large"></div><div id="small" class="grid"></div>', "</section>",
   ]  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 Points = tuple[list[float], list[float]]
+_UNIT = 1074  # every float is a whole multiple of 2 to the power of minus this
 
 
 def envelope(x: Sequence[float], y: Sequence[float], places: int) -> Points:
@@ -26,13 +27,19 @@ def running_mean(y: Sequence[float], starts: Sequence[int], width: int) -> list[
 
   starts: the places in `y` at which stages begin.
   """
-  means, total, begin, own = [], 0.0, 0, set(starts)
+  means, total, begin, own = [], 0, 0, set(starts)
   for end, value in enumerate(y):
     if end in own:
-      total, begin = 0.0, end
-    total += value
+      total, begin = 0, end
+    total += _units(value)
     if end - begin >= width:
-      total -= y[begin]
+      total -= _units(y[begin])
       begin += 1
-    means.append(total / (end - begin + 1))
+    means.append(total / ((end - begin + 1) << _UNIT))
   return means
+
+
+def _units(value: float) -> int:
+  """A value in units of the least float, exactly: a sum of floats would not forget a spike."""
+  numerator, denominator = value.as_integer_ratio()
+  return numerator << (_UNIT + 1 - denominator.bit_length())

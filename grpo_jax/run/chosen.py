@@ -9,6 +9,7 @@ from typing import Any
 
 from grpo_jax import model
 from grpo_jax.config import ConfigError, Experiment, RewardModel, Stage, check
+from grpo_jax.report.found import best
 from grpo_jax.run.bound import check_tokenizer
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.policy import Policy, load_policy
@@ -119,8 +120,8 @@ def trained_params(
   name, stage = stage_of(experiment, number)
   if isinstance(stage, RewardModel):  # its checkpoints are of the reward model
     return checkpoints.pinned("policy", name, like)
-  if as_kept and stage.stop.patience and (best := checkpoints.best(name, like)) is not None:
-    return best
+  if as_kept and stage.stop.patience and (own := checkpoints.best(name, like)) is not None:
+    return own
   params: Params = checkpoints.saved(number)["params"]
   if stage.lora.rank:
     pinned = checkpoints.is_pinned("base", name)
@@ -135,9 +136,10 @@ def _number(experiment: Experiment, workdir: str, which: str, known: list[int]) 
     return latest
   if which == BEST:
     found = {n: of for n, of in _accuracies(experiment, workdir).items() if n in known}
-    if not found:
+    number = best(sorted(found), found.__getitem__, "eval/accuracy")
+    if number is None:
       raise ConfigError(f"{workdir}: none of the checkpoints {known} was evaluated: name one")
-    return max(found, key=lambda number: (found[number], number))
+    return number
   if not which.isdecimal():
     raise ConfigError(
       f"--checkpoint={which}: expected {LATEST}, {BEST}, {START} or a number of {known}"

@@ -14,10 +14,10 @@ from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.follower import AnyWriter
 from grpo_jax.run.profile import Profile
 from grpo_jax.run.stage import Runner, Setting, Told
-from grpo_jax.run.stop import is_best, is_over
 from grpo_jax.run.stopping import Asked, StopError
 from grpo_jax.run.teller import Teller
 from grpo_jax.run.view import View
+from grpo_jax.stop import is_best, is_over
 from grpo_jax.types import TrainState
 
 

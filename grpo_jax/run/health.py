@@ -1,5 +1,6 @@
 """What a run falls ill with, seen in its figures: each said once, with what to try."""
 
+import bisect
 import collections
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -20,11 +21,22 @@ class Health:
   def __init__(self) -> None:
     self.steps: list[Line] = []
     self.evaluations: list[Line] = []
+    self.best: Line | None = None  # of the evaluations before the last
+    # Steps that have a mean reward, and it: a check may not go through all steps at each.
+    self.rewarded: tuple[list[int], list[float]] = ([], [])
     self._said: set[str] = set()
 
   def see(self, line: Line) -> list[str]:
     """Takes the next line; what is wrong for the first time, one line each."""
-    (self.evaluations if "eval/accuracy" in line else self.steps).append(line)
+    if "eval/accuracy" in line:
+      before = [self.best, *self.evaluations[-1:]]
+      self.best = max((one for one in before if one), key=_accuracy, default=None)
+      self.evaluations.append(line)
+    else:
+      self.steps.append(line)
+      if line.get("reward/mean") is not None:
+        self.rewarded[0].append(line["step"])
+        self.rewarded[1].append(line["reward/mean"])
     found = {name: check(self) for name, check in CHECKS.items() if name not in self._said}
     self._said |= {name for name, said in found.items() if said}
     return [f"{name}: {said}" for name, said in found.items() if said]
@@ -97,19 +109,17 @@ def _kl_blow_up(health: Health) -> str | None:
 
 def _reward_hacking(health: Health) -> str | None:
   """The reward rises, and the held-out score has fallen by more than its counting error."""
-  if len(health.evaluations) < 2:
+  best = health.best
+  if best is None:
     return None
-  best = max(health.evaluations[:-1], key=lambda line: line["eval/accuracy"] or 0.0)
-  high, now = best["eval/accuracy"] or 0.0, health.evaluations[-1]["eval/accuracy"] or 0.0
+  high, now = _accuracy(best), _accuracy(health.evaluations[-1])
   problems = health.evaluations[-1].get("eval/problems") or 1.0
   noise = 2 * math.sqrt(2 * high * (1 - high) / problems)
-  then = [
-    n["reward/mean"]
-    for n in health.steps
-    if n["step"] <= best["step"] and n.get("reward/mean") is not None
-  ]
+  steps, rewards = health.rewarded
+  end = bisect.bisect_right(steps, best["step"])
+  then = rewards[max(end - _WINDOW, 0) : end]
   reward = health.recent("reward/mean")
-  before = sum(then[-_WINDOW:]) / len(then[-_WINDOW:]) if then else _first(health, "reward/mean")
+  before = sum(then) / len(then) if then else _first(health, "reward/mean")
   if not (now < high - max(noise, 0.05) and reward > before):
     return None
   return (
@@ -117,6 +127,11 @@ def _reward_hacking(health: Health) -> str | None:
     f" from {before:.2f} to {reward:.2f}: the reward pays for something else; read samples.jsonl,"
     " add a rule, loss.kl_coefficient, or stop.patience on the held-out score"
   )
+
+
+def _accuracy(line: Line) -> float:
+  """0 where it was not finite."""
+  return line["eval/accuracy"] or 0.0
 
 
 def _first(health: Health, figure: str) -> float:

@@ -16,6 +16,7 @@ from absl import logging as absl_logging
 from grpo_jax.config import ConfigError, Experiment, check
 from grpo_jax.config.fields import children, unknown_field
 from grpo_jax.run import shipped, typed
+from grpo_jax.run.console import stripped
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -179,7 +180,7 @@ def report(paths: Sequence[str], **asked: Any) -> None:
   from grpo_jax.run.health import diagnose
 
   for line in _in_one_line(lambda: report(paths, diagnose=diagnose, **asked)):
-    _say(line)
+    _say(stripped(line))
 
 
 def doctor(paths: Sequence[str]) -> None:
@@ -190,7 +191,7 @@ def doctor(paths: Sequence[str]) -> None:
     _stop("name a run folder, as in python -m experiments.doctor runs/first")
   for path in paths:
     for line in _in_one_line(functools.partial(examine, path)):
-      _say(line)
+      _say(stripped(line))
 
 
 def evaluate(

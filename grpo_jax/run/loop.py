@@ -35,11 +35,11 @@ from grpo_jax.run.profile import Profile
 from grpo_jax.run.record import claim
 from grpo_jax.run.stage import Setting
 from grpo_jax.run.stages import Stages
-from grpo_jax.run.stop import best_at
 from grpo_jax.run.stopping import Asked
 from grpo_jax.run.tolerance import Tolerance
 from grpo_jax.run.trackers import UNTRACKED, Tracking, check_trackers
 from grpo_jax.run.view import Plain, View, unheard
+from grpo_jax.stop import best_at
 from grpo_jax.tasks import Example, Task
 
 
@@ -194,19 +194,20 @@ def _finish(experiment: Experiment, workdir: str, view: View, *, draw: bool) -> 
     picture = None
   if len(experiment.stages) > 1 and evaluations:
     view.closing(console.stage_table(evaluations, experiment.evaluation.scores))
-  view.closing(console.closing(workdir, ends, picture, _page(workdir, view.say, draw=draw)))
+  view.closing(console.closing(workdir, ends, picture, _page(workdir, view.warning, draw=draw)))
   return found
 
 
-def _page(workdir: str, say: Callable[[str], None], *, draw: bool) -> str | None:
-  """Writes report.html, and where it is; None where it is another's, or cannot be written."""
+def _page(workdir: str, warn: Callable[[str], None], *, draw: bool) -> str | None:
+  """Writes report.html, and where it is; None where none is to be drawn, or it has failed."""
   path = os.path.join(workdir, NAME)
-  if not draw or processes.index():
+  if not draw:
     return None
   try:
     run_report(workdir, diagnose, out=path)
-  except ConfigError as error:  # a full disk: the run is over all the same
-    say(str(error))
+  except Exception as error:  # whatever is wrong with the page, the run is over all the same
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    warn(f"warning: {NAME} is not written: {said}")
     return None
   return path
 

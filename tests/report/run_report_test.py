@@ -1,6 +1,8 @@
 """What the page of a run is made of: lines, curves, fields that differ, samples that fit."""
 
+import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -9,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpo_jax import config
-from grpo_jax.config import ConfigError
-from grpo_jax.report import assets, changed, chosen, clip, panels
+from grpo_jax.config import ConfigError, saved
+from grpo_jax.report import assets, changed, chosen, clip, panels, run_page
 from grpo_jax.report.lines import on_one_axis
 from grpo_jax.report.report import report
 from grpo_jax.report.run_folder import read
 from grpo_jax.report.run_report import run_report
 from grpo_jax.report.thin import envelope, running_mean
+from grpo_jax.run import launch
 from tests.config.helpers import experiment
 from tests.report import sweeps
 
@@ -37,6 +40,15 @@ def test_a_running_mean_stays_in_its_stage():
   assert running_mean(list(map(float, range(12))), [0], 10)[-1] == pytest.approx(6.5)
 
 
+def test_a_running_mean_recovers_from_a_spike():
+  y = [1.0] * 25 + [1e18] + [1.0] * 25
+  assert running_mean(y, [0], 10)[-15:] == [1.0] * 15
+  tiny = [5e-324, -0.0, 1e-300, -1e300, 3.0, 0.1, 0.2, 0.3, 0.7]
+  for end, mean in enumerate(running_mean(tiny, [0], 3)):
+    window = tiny[max(end - 2, 0) : end + 1]
+    assert mean == pytest.approx(math.fsum(window) / len(window), rel=1e-15, abs=0)
+
+
 def test_panels_are_of_what_a_run_has(tmp_path):
   lines = [
     {"stage": "rl", "step": 0, "eval/accuracy": 0.5, "eval/problems": 100.0, "eval/helpful": 0.1},
@@ -45,14 +57,13 @@ def test_panels_are_of_what_a_run_has(tmp_path):
   lines[1] |= {"reward/a": 0.5, "reward/b": 0.5, "reward/a/weighted": 0.5, "train/skipped": 0.0}
   lines[1]["reward/correlation/a/b"] = None
   (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-  found = panels.panels(on_one_axis(str(tmp_path / "metrics.jsonl"))[0])
+  found, zeros = panels.panels(on_one_axis(str(tmp_path / "metrics.jsonl"))[0])
   titles = [panel["title"] for panel in found]
   assert titles == [
     "Sampled reward and held-out score", "Rewards, each by itself", "Held-out scores", "Loss",
   ]  # fmt: skip
   assert [one["name"] for one in found[1]["series"]] == ["reward/a", "reward/b"]
-  own = on_one_axis(str(tmp_path / "metrics.jsonl"))[0]
-  assert panels.zeros(own) == ["train/skipped"]
+  assert zeros == ["train/skipped"]
   score = found[0]["series"][-1]
   assert score["low"] == [pytest.approx(0.40383, abs=1e-4)]  # Wilson's, of 50 in 100
   assert score["high"] == [pytest.approx(0.59617, abs=1e-4)]
@@ -65,7 +76,7 @@ def test_figures_far_apart_have_a_logarithmic_axis():
     ]
 
   def logarithmic(norms):
-    return next(p["log"] for p in panels.panels(lines(norms)) if p["title"] == "Gradient norm")
+    return next(p["log"] for p in panels.panels(lines(norms))[0] if p["title"] == "Gradient norm")
 
   assert logarithmic([1.0, 1.2, 1e4])
   assert not logarithmic([1.0, 1.2, 10.0])
@@ -140,6 +151,22 @@ def test_of_a_long_run_first_last_and_wanted_steps_are_there(tmp_path):
   assert "prompts of each" in found.note
 
 
+def test_a_steps_records_are_its_own(tmp_path):
+  path = _samples(tmp_path / "samples.jsonl", 60, prompts=8)
+  text = (tmp_path / "samples.jsonl").read_text().splitlines()
+  text.insert(1, '{"stage": "rl", "step": 1, "pro')  # torn
+  del text[4:9]  # of the first step three prompts
+  (tmp_path / "samples.jsonl").write_text("\n".join(text))
+  found = chosen.choose(path, most_bytes=30_000)
+  by_step = {}
+  for record in found.records:
+    by_step.setdefault(record["step"], []).append(record["prompt"])
+  assert by_step.pop(1) == ["1 0", "1 1", "1 2"]
+  shown = len(by_step[60])
+  assert 4 <= shown < 8
+  assert all(own == [f"{step} {n}" for n in range(shown)] for step, own in by_step.items())
+
+
 def test_one_giant_step_does_not_fill_the_page(tmp_path):
   path = _samples(tmp_path / "samples.jsonl", 3, prompts=1, size=2_000_000)
   found = chosen.choose(path, most_bytes=1_000_000)
@@ -177,6 +204,69 @@ def test_the_lines_of_a_run(tmp_path):
   assert lines[1] == "warning: grpo step 23: ill"
   assert lines[-1] == f"page  {folder}/report.html"
   assert not (tmp_path / "one" / "report.html.tmp").exists()
+
+
+def _run(folder, stages, lines):
+  """A run folder with a config that is read back whole."""
+  own = dataclasses.replace(experiment(), stages=stages)
+  written = {"config": dataclasses.asdict(own), "classes": saved.classes(own)}
+  (folder / "config.json").write_text(json.dumps(written))
+  (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+  found = read(str(folder))
+  assert found.config is not None
+  return found
+
+
+def _evaluations(stage, *values):
+  """At every tenth step, the last two lines of which are that step's and its evaluation's."""
+  for step, value in enumerate(values, 1):
+    yield {"stage": stage, "step": 10 * step, "reward/mean": 0.1}
+    yield {"stage": stage, "step": 10 * step, "eval/accuracy": value}
+
+
+def test_a_stage_that_its_stop_rule_has_ended_is_done(tmp_path):
+  patient = config.SFT(steps=230, stop=config.Stop(patience=2))
+  rl = config.GRPO(steps=230, stop=config.Stop(held=2, score=0.8))
+
+  def said(*lines):
+    return run_page.ends(_run(tmp_path, {"sft": patient, "rl": rl}, lines)).split("; ", 2)[2]
+
+  first = list(_evaluations("sft", 0.1, 0.6, 0.5, 0.5))
+  ended = "sft ended at 40 of 230 by its stop rule"
+  assert said(*first) == f"{ended}; not all steps are done: rl 0 of 230"
+  assert said(*first[:-1]) == "not all steps are done: sft 40 of 230, rl 0 of 230"
+  assert said(*first[:-2]) == "not all steps are done: sft 30 of 230, rl 0 of 230"
+  going = list(_evaluations("rl", 0.7, 0.9))
+  assert said(*first, *going) == f"{ended}; not all steps are done: rl 20 of 230"
+  over = list(_evaluations("rl", 0.7, 0.9, 0.8))
+  assert said(*first, *over) == f"{ended}; rl ended at 30 of 230 by its stop rule"
+  # Another stage follows: it is over, whatever the rule would say.
+  assert said(*first[:2], *over).startswith("sft ended at 10 of 230 by its stop rule; rl ended")
+
+
+def test_of_a_loss_the_lowest_and_of_equals_the_last_is_the_best(tmp_path):
+  lines = [
+    {"stage": "rl", "step": step, "eval/loss": loss, "eval/accuracy": 0.5, "reward/mean": 0.1}
+    for step, loss in enumerate([3.0, 1.0, 1.0, 2.0], 1)
+  ]
+  (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+  _samples(tmp_path / "samples.jsonl", 4)
+  run = read(str(tmp_path), figure="eval/loss")
+  assert run.best()["step"] == 3
+  assert run_page._wanted(run) == {"rl": [3, 4]}
+  assert read(str(tmp_path)).best()["step"] == 4
+
+
+def test_what_a_terminal_would_obey_is_not_printed(capsys, tmp_path):
+  line = {"stage": "r\x1b[2Jl\x07", "step": 1, "length/truncated": 0.9}
+  lines = [line | {"step": step} for step in range(1, 7)]
+  (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+  launch.doctor([str(tmp_path)])
+  launch.report([str(tmp_path)])
+  out = capsys.readouterr().out
+  assert out.count("rl step 5: length explosion") == 2
+  assert "\x1b" not in out
+  assert "\x07" not in out
 
 
 def test_a_run_of_another_version_has_a_page(tmp_path):

@@ -5,14 +5,17 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from grpo_jax.config import ConfigError
+from grpo_jax.config import Checkpoint, ConfigError
 from grpo_jax.run import loop
+from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.chosen import choose, experiment_of
 from grpo_jax.run.policy import load_policy
 from grpo_jax.run.record import read_config
+from grpo_jax.types import TrainState
 from tests.run import small
 
 
@@ -89,3 +92,13 @@ def test_without_a_folder_it_is_the_model_as_it_begins():
   np.testing.assert_array_equal(
     _flat(own.policy.params), _flat(load_policy(small.experiment()).params)
   )
+
+
+def test_of_equals_the_later_is_the_checkpoint_that_stays(tmp_path):
+  """As `report.found.best` has it."""
+  checkpoints = Checkpointer(str(tmp_path), Checkpoint(keep=1))
+  for number, accuracy in enumerate([0.5, 0.7, 0.7, 0.2, 0.1], 1):
+    state = TrainState(step=jnp.int32(number), params={"w": jnp.ones(2)}, opt_state={})
+    checkpoints.save(number, state, accuracy)
+  checkpoints.close()
+  assert checkpoints.numbers() == [3, 5]

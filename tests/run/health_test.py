@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import pytest
 
@@ -83,6 +84,21 @@ def test_a_reward_of_nothing_counts_as_what_it_was():
   before = _steps(1, reward__mean=0.9) + _steps(19, start=2, reward__mean=0.0)
   lines = [*before, _evaluation(20, 0.8), *_steps(20, start=21, reward__mean=0.6)]
   assert _names([*lines, _evaluation(40, 0.3)]) == [(40, "reward hacking")]
+
+
+def test_a_reward_is_compared_with_that_of_the_best_step_after_many():
+  """Steps are looked at once: a hundred thousand are replayed in no time."""
+  before = _steps(50_000, reward__mean=0.2)
+  after = _steps(50_000, start=50_001, reward__mean=0.6)
+  lines = [_evaluation(0, 0.4), *before, _evaluation(50_000, 0.8), _evaluation(50_000, 0.8), *after]
+  began = time.process_time()
+  found = diagnose([*lines, _evaluation(100_000, 0.4)])
+  assert time.process_time() - began < 30  # it was minutes
+  assert [(step, said.partition(":")[0]) for _, step, said in found] == [
+    (100_000, "reward hacking")
+  ]
+  assert "fell from 0.80 (step 50000) to 0.40" in found[0][2]
+  assert "rose from 0.20 to 0.60" in found[0][2]
 
 
 @pytest.mark.parametrize("figure", ["train__nonfinite", "train__spike"])

@@ -265,3 +265,15 @@ def _assert_near(single, split):
     assert right.pop("stage") == left.pop("stage")
     left, right = ({k: math.nan if v is None else v for k, v in x.items()} for x in (left, right))
     assert right == pytest.approx(left, rel=2e-2, abs=2e-3, nan_ok=True), left["step"]
+
+
+def test_whatever_is_wrong_with_the_page_is_one_warning(monkeypatch, tmp_path):
+  def broken(*_, **__):
+    raise RuntimeError("no such\nfigure")
+
+  monkeypatch.setattr(loop, "run_report", broken)
+  said = []
+  assert loop._page(str(tmp_path), said.append, draw=False) is None
+  assert said == []
+  assert loop._page(str(tmp_path), said.append, draw=True) is None
+  assert said == ["warning: report.html is not written: RuntimeError: no such figure"]

@@ -1,7 +1,7 @@
 import pytest
 
 from grpo_jax.config import Stop
-from grpo_jax.run.stop import is_best, is_over
+from grpo_jax.stop import is_best, is_over
 
 _NAN = float("nan")
 
