@@ -51,7 +51,7 @@ scaling: setup  ## Layers and width at fixed data: ability and cost (25 minutes 
 claims: setup model  ## GRPO against PPO, RLOO, REINFORCE: memory, speed, learning, variance (an hour on two cores)
 	$(RUN) -m benchmarks.claims $(ARGS)
 
-assistant: setup  ## Pretraining, SFT, reward model and RL in two stages, from scratch (10 minutes)
+assistant: setup  ## Pretraining, SFT, reward model and RL in two stages, from scratch (3 minutes)
 	$(RUN) -m experiments.train --config=experiments/configs/assistant_pipeline.py --workdir=runs/assistant $(ARGS)
 
 overoptimisation: setup  ## A flawed reward model, optimised too far and stopped in time (10 minutes on two cores)

@@ -77,7 +77,7 @@ def main(_: list[str]) -> None:
 
 def console_main() -> None:
   """The entry point: an error in a flag is one line."""
-  app.run(main, flags_parser=launch.parse_flags)
+  app.run(main, flags_parser=launch.parse_only_flags)
 
 
 if __name__ == "__main__":

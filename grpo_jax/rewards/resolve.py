@@ -1,8 +1,9 @@
 """From a reward's name to its function."""
 
 import difflib
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from grpo_jax.config import ConfigError
@@ -78,7 +79,21 @@ def resolve(name: str) -> Reward | ArrayReward:
     raise ConfigError(f"reward {name!r}: {error}") from error
   if not callable(own):
     raise ConfigError(f"reward {name!r}: {path} has no function {function!r}")
+  if not isinstance(own, ArrayReward):
+    _check_signature(name, own)
   return own
+
+
+def _check_signature(name: str, own: Callable[..., Any]) -> None:
+  """Refuses what cannot be called as a reward of texts, before hours of an earlier stage."""
+  try:
+    inspect.signature(own).bind("prompt", "completion", {})
+  except TypeError as error:
+    raise ConfigError(
+      f"reward {name!r}: it is called as (prompt, completion, fields): {error}"
+    ) from error
+  except ValueError:
+    pass  # of a built-in nothing is known
 
 
 def reward_name(function: Reward | ArrayReward) -> str:

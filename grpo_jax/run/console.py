@@ -133,8 +133,11 @@ def closing(
     *([f"report            {page}"] if page else []),
     f"samples           {workdir}/samples.jsonl",
     f"next              tensorboard --logdir {shlex.quote(workdir)}",
-    "                  python -m experiments.train --config=FILE --workdir=OTHER_FOLDER"
-    " --config.FIELD=VALUE",
+    *(
+      [f"                  python -m experiments.evaluate --workdir={shlex.quote(workdir)}"]
+      if ends
+      else []
+    ),
   ]
   return "\n".join(lines)
 

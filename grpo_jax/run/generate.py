@@ -45,13 +45,15 @@ def generate(
   if system is None:
     system = str(children(own.task).get("system", ""))
   speaker = Speaker(chosen.policy, max_tokens=max_tokens, seed=seed, note=warn, **filters)
-  alone = prompt is not None
+  # In a pipe answers alone are on standard output.
+  alone = prompt is not None or not (sys.stdin.isatty() and sys.stdout.isatty())
+  beside = warn if alone else say
   conversation = Conversation(
-    speaker, system=system, temperature=temperature, tell=_tell, note=warn if alone else say
+    speaker, system=system, temperature=temperature, tell=_tell, note=beside
   )
   if prompt is None:
     for line in _greeting(chosen, speaker, workdir, own, system):
-      say(line)
+      beside(line)
     converse(conversation, make_read(), say)
     return
   text = sys.stdin.read() if prompt == "-" else prompt

@@ -32,7 +32,24 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     return flags.FLAGS(list(argv))
   except (KeyError, AttributeError, TypeError, ValueError, ConfigError, flags.Error) as error:
     said = " ".join(str(error).split())
+    if "flag --config=None" in said:
+      _stop("--config is missing: name an experiment, as in --config=tiny_arithmetic")
     _stop(_unknown_override(argv) or f"a flag cannot be read: {said} (--helpshort lists them)")
+
+
+def parse_only_flags(argv: Sequence[str]) -> list[str]:
+  """As `parse_flags`, of a command that takes no words: forgotten dashes are refused."""
+  left = parse_flags(argv)
+  for word in left[1:]:
+    known = re.match(r"(\w+)", word)
+    if re.match(r"(no)?config\.", word) or (known and known[1] in flags.FLAGS):
+      hint = f": did you mean --{word}?"
+    elif os.path.isdir(word) and "workdir" in flags.FLAGS:
+      hint = f": did you mean --workdir={word}?"
+    else:
+      hint = f": did you mean --prompt={word!r}?" if "prompt" in flags.FLAGS else ""
+    _stop(f"{word!r} is no flag{hint}")
+  return left
 
 
 def train(

@@ -70,7 +70,7 @@ def _parameters(workdir):
   return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(saved["params"])])
 
 
-def _wait_for(workdir, stage, step, started, seconds=200):
+def _wait_for(workdir, stage, step, started, seconds=500):
   wanted, path = f'"stage": "{stage}", "step": {step},', workdir / "metrics.jsonl"
   end = time.monotonic() + seconds
   while time.monotonic() < end:

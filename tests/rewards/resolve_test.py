@@ -73,6 +73,7 @@ def test_another_process_gives_the_module_the_same_name(tmp_path):
   [
     (None, "there is no file"),
     ("def other(): pass", "has no function 'own'"),
+    ("def own(prompt, completion): pass", "it is called as (prompt, completion, fields): too many"),
     ("own = 1", "has no function 'own'"),
     ("def own(:", "fails on import: SyntaxError"),
     ("import nowhere_at_all", "fails on import: ModuleNotFoundError: No module named"),

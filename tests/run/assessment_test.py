@@ -78,6 +78,9 @@ def test_it_is_written_and_the_same_again(workdir, report):
   evaluate(None, workdir, Asked(samples=8), **_QUIET)
   with open(path, "rb") as file:
     assert file.read() == before
+  other = evaluate(None, workdir, Asked(samples=8, seed=1), out=f"{workdir}/x.json", **_QUIET)
+  assert _values(other) != _values(report)
+  assert not [name for name in os.listdir(workdir) if name.endswith(".json.tmp")]
 
 
 def test_a_report_of_other_arguments_is_kept(workdir, report):
@@ -95,9 +98,6 @@ def test_a_place_without_a_folder_is_refused_before_anything_is_sampled(workdir,
   with pytest.raises(ConfigError, match="there is no folder"):
     evaluate(None, workdir, Asked(samples=0), say=said.append, out=f"{tmp_path}/no/x.json")
   assert said == []
-  other = evaluate(None, workdir, Asked(samples=8, seed=1), out=f"{workdir}/x.json", **_QUIET)
-  assert _values(other) != _values(report)
-  assert not [name for name in os.listdir(workdir) if name.endswith(".json.tmp")]
 
 
 def test_how_many_are_answered_at_a_time_changes_nothing(workdir, report):

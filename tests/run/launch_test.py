@@ -1,6 +1,8 @@
 """From the command line to a run: one line for what a person can mend, a traceback for a bug."""
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 from absl.testing import flagsaver
@@ -134,3 +136,28 @@ def test_whatever_an_experiment_file_raises_is_a_line(tmp_path, capsys):
   (tmp_path / "own.py").write_text("def get_config(name):\n  return {'a': 1}[name]\n")
   assert _stopped(lambda: launch.parse_flags(["train", f"--config={tmp_path}/own.py:typo"])) == 2
   assert capsys.readouterr().err == f"error: --config={tmp_path}/own.py:typo: KeyError: 'typo'\n"
+
+
+@pytest.mark.parametrize(
+  ("name", "word", "hint"),
+  [
+    ("evaluate", "config.seed=3", ": did you mean --config.seed=3?"),
+    ("evaluate", "problems=1", ": did you mean --problems=1?"),
+    ("evaluate", ".", ": did you mean --workdir=.?"),
+    ("generate", "3+4=", ": did you mean --prompt='3+4='?"),
+    ("evaluate", "hello", ""),
+  ],
+)
+def test_a_word_of_a_command_that_takes_none_is_refused(name, word, hint):
+  command = [sys.executable, "-m", f"experiments.{name}", word]
+  done = subprocess.run(command, capture_output=True, text=True)
+  assert (done.returncode, done.stderr) == (2, f"error: {word!r} is no flag{hint}\n")
+
+
+def test_the_missing_config_is_a_line_of_its_own():
+  command = [sys.executable, "-m", "experiments.train", "--workdir=x"]
+  done = subprocess.run(command, capture_output=True, text=True)
+  assert done.returncode == 2
+  assert done.stderr == (
+    "error: --config is missing: name an experiment, as in --config=tiny_arithmetic\n"
+  )
