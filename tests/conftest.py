@@ -1,7 +1,11 @@
 """Four devices on the CPU, compiled programs kept between runs, and the real model."""
 
 import os
+import signal
 
+# Of a shell's background job SIGINT is ignored, and would be by all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before jax is imported: pmap and meshes are tested on devices that are not there.
 os.environ["XLA_FLAGS"] = (
   f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"

@@ -196,6 +196,7 @@ def test_when_a_run_is_pruned(values, final, pruned):
   assert not sigmoid.predicted_ceiling(steps, values, math.nan, final=final)
 
 
+@pytest.mark.slow
 def test_the_best_of_a_sweep_is_seldom_pruned_and_bad_ones_often_are():
   generator = np.random.default_rng(0)
   lost, bad = 0, []

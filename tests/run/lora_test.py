@@ -106,9 +106,9 @@ class _KilledError(Exception):
 @pytest.mark.parametrize(
   "parallel",
   [
-    pytest.param({}, marks=pytest.mark.slow),
     pytest.param({"mode": "pmap"}, marks=pytest.mark.slow),
-    {"mode": "mesh", "fsdp": 2, "tensor": 2},
+    pytest.param({"mode": "mesh", "fsdp": 2, "tensor": 2}, marks=pytest.mark.slow),
+    {},
   ],
   ids=str,
 )

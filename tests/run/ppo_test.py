@@ -64,6 +64,7 @@ def test_every_field_changes_what_is_learned(name, plain, tmp_path):
   assert not np.array_equal(_flat(found), _flat(plain))
 
 
+@pytest.mark.slow
 def test_several_updates_on_copies_of_the_state_are_told_as_one_step(tmp_path):
   """Figures of updates are put together as those of one device: each of the four has its own."""
   own = stages_test.experiment({"ppo": _ppo(minibatches=1, epochs=2)})

@@ -339,6 +339,7 @@ def test_what_goes_on_is_what_is_said_and_exported(tmp_path):
   assert not np.array_equal(flat, last)
 
 
+@pytest.mark.slow
 def test_a_reward_model_with_patience_is_left_as_it_was_at_its_best(tmp_path):
   """The learning rate is so high that it is worse at every evaluation but the first."""
   stages = _judged()
