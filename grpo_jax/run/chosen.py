@@ -2,13 +2,11 @@
 
 import contextlib
 import dataclasses
-import json
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from grpo_jax import model
 from grpo_jax.config import ConfigError, Experiment, RewardModel, Stage, check
+from grpo_jax.report import lines
 from grpo_jax.report.found import best
 from grpo_jax.run.bound import check_tokenizer
 from grpo_jax.run.checkpoint import Checkpointer
@@ -153,18 +151,8 @@ def _accuracies(experiment: Experiment, workdir: str) -> dict[int, float]:
   before, done = {}, 0
   for name, stage in experiment.stages.items():
     before[name], done = done, done + stage.steps
-  with open(os.path.join(workdir, "metrics.jsonl"), encoding="utf-8") as file:
-    lines = [line for line in map(_parsed, file) if line.get("stage") in before]
   return {
     before[line["stage"]] + line["step"]: line["eval/accuracy"]
-    for line in lines
-    if line.get("eval/accuracy") is not None
+    for line in lines.every(os.path.join(workdir, "metrics.jsonl"))
+    if line["stage"] in before and line.get("eval/accuracy") is not None
   }
-
-
-def _parsed(text: str) -> Mapping[str, Any]:
-  """A line of figures; nothing where a kill has torn it."""
-  try:
-    return dict(json.loads(text))
-  except (ValueError, TypeError):
-    return {}

@@ -1,11 +1,9 @@
 """The illnesses of a run that is over, or goes on elsewhere."""
 
-import json
 import os
-from collections.abc import Iterator
-from typing import Any
 
 from grpo_jax.config import ConfigError
+from grpo_jax.report.lines import every
 from grpo_jax.run.health import diagnose
 
 
@@ -18,7 +16,7 @@ def examine(workdir: str) -> list[str]:
   path = os.path.join(workdir, "metrics.jsonl")
   if os.path.isfile(path):
     found = [
-      f"{workdir}: {stage} step {step}: {said}" for stage, step, said in diagnose(_lines(path))
+      f"{workdir}: {stage} step {step}: {said}" for stage, step, said in diagnose(every(path))
     ]
     return found or [f"{workdir}: nothing that its figures show"]
   names = os.listdir(workdir) if os.path.isdir(workdir) else []
@@ -33,13 +31,3 @@ def _member(folder: str) -> list[str]:
   if os.path.isfile(os.path.join(folder, "metrics.jsonl")):
     return examine(folder)
   return [f"{folder}: no figures; log.txt may say why"]
-
-
-def _lines(path: str) -> Iterator[dict[str, Any]]:
-  with open(path, encoding="utf-8", errors="replace") as file:
-    for line in file:
-      try:
-        record = json.loads(line)
-      except ValueError:
-        return  # torn by a kill: nothing after it can be trusted
-      yield record

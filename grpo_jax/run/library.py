@@ -1,12 +1,12 @@
 """Runs and evaluations for a notebook or a script: what the commands do, as functions."""
 
 import copy
-import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from grpo_jax.config import Experiment
+from grpo_jax.report.lines import every
 from grpo_jax.run.assessment import Asked, evaluate
 from grpo_jax.run.loop import run
 
@@ -34,8 +34,7 @@ def run_experiment(
     ConfigError: one line on what cannot be run. RuntimeError, StopError: as of `run.loop.run`.
   """
   run(copy.deepcopy(experiment), os.fspath(workdir), say=say, stages=stages)
-  with open(os.path.join(workdir, "metrics.jsonl"), encoding="utf-8") as file:
-    return [json.loads(line) for line in file]
+  return list(every(os.path.join(workdir, "metrics.jsonl")))
 
 
 def evaluate_run(

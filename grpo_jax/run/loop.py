@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
 from grpo_jax.isolated.pool import Workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
+from grpo_jax.report.lines import every
 from grpo_jax.report.run_report import NAME, run_report
 from grpo_jax.run import console, memory, record, stopping
 from grpo_jax.run.between import check_templates
@@ -180,7 +180,7 @@ def _pause(asked: Asked, *, alone: bool) -> Callable[[str], None]:
 def _finish(experiment: Experiment, workdir: str, view: View, *, draw: bool) -> dict[str, float]:
   """Draws the curve, writes the page, and says how it went and what to type next."""
   metrics = os.path.join(workdir, "metrics.jsonl")
-  evaluations = going_on(experiment.stages, _lines(metrics))
+  evaluations = going_on(experiment.stages, list(every(metrics)))
   ends = [evaluations[at]["eval/accuracy"] for at in (0, -1)] if evaluations else None
   found = {} if ends is None else {"accuracy/before": ends[0], "accuracy/after": ends[1]}
   if processes.index():
@@ -230,8 +230,3 @@ def going_on(
       own = own[: best_at(stage.stop, numbers) + 1]
     found += own[-1:]
   return found
-
-
-def _lines(path: str) -> list[dict[str, Any]]:
-  with open(path, encoding="utf-8") as file:
-    return [json.loads(line) for line in file]

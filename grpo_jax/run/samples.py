@@ -48,7 +48,8 @@ def sample_records(
     more: what stands first in each record; empty for nothing.
     tokens: what stands last in the first records, see `token_records`.
   """
-  lengths = np.asarray(answers.rollout.mask).sum(-1)
+  lengths = np.asarray(answers.rollout.mask).sum(-1).tolist()
+  finished = np.asarray(answers.rollout.finished).tolist()
   records = []
   for row, example in enumerate(answers.examples):
     record = dict(more[row]) if more else {}
@@ -62,8 +63,8 @@ def sample_records(
       record["parts"] = {name: part[row].tolist() for name, part in answers.scores.parts.items()}
     record |= {
       "advantages": advantages[row].tolist(),
-      "lengths": lengths[row].tolist(),
-      "finished": np.asarray(answers.rollout.finished[row]).tolist(),
+      "lengths": lengths[row],
+      "finished": finished[row],
     }
     records.append(record | (dict(tokens[row]) if row < len(tokens) else {}))
   return records
