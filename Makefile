@@ -8,6 +8,8 @@ GEMMA := .cache/models/gemma-3-270m-q4_k_m.gguf
 ARGS ?=
 PYTHONS ?= 3.11 3.12 3.13
 SECONDS ?= 60
+# A worker a core; fixtures of a file are made once, and tests/conftest.py orders the files.
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup model gemma train tiny variants strategies scaling claims assistant overoptimisation growth gym seeds plan-check agreement bench test test-slow test-faults test-parity test-tpu test-pythons soak fuzz lint format docs wheel lock clean
 
@@ -86,13 +88,13 @@ bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## W1 to W5 beside TRL a
 	@touch $@
 
 test: setup model lint .libtpu/.ready  ## Lint, types, tests
-	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2 --dist loadfile
+	PYTHONPATH=.libtpu $(RUN) -m pytest $(SHARED)
 
 test-slow: setup model gemma  ## The tests that take minutes
 	$(RUN) -m pytest -m 'slow and not tpu'
 
 test-faults: setup model .libtpu/.ready  ## Each fault of tests/faults/table.py injected, and what became of it (ARGS=--fault-table=BUILD.md writes it)
-	PYTHONPATH=.libtpu $(RUN) -m pytest -n 2 --dist loadfile -p tests.faults.report -m 'fault and not parity' $(ARGS)
+	PYTHONPATH=.libtpu $(RUN) -m pytest $(SHARED) -p tests.faults.report -m 'fault and not parity' $(ARGS)
 
 test-tpu: setup .libtpu/.ready  ## The main configs compiled for TPUs that are not there (an hour on two cores)
 	PYTHONPATH=.libtpu $(RUN) -m pytest -m tpu tests/parallel/ahead_test.py

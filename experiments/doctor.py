@@ -5,7 +5,7 @@ python -m experiments.doctor runs/first [runs/second ...]
 
 from absl import app
 
-from grpo_jax.run import launch
+from grpo_jax.run import arguments, launch
 
 
 def main(argv: list[str]) -> None:
@@ -14,4 +14,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=launch.parse_flags)
+  app.run(main, flags_parser=arguments.parse_flags)

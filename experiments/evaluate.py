@@ -10,7 +10,7 @@ Writes WORKDIR/evaluation-CHECKPOINT.json, or --out. BUILD.md, "Evaluating", say
 from absl import app, flags
 from ml_collections import config_flags
 
-from grpo_jax.run import launch
+from grpo_jax.run import arguments, launch
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "Experiment file; alone, the model as it begins. A run knows its own."
@@ -43,4 +43,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=launch.parse_only_flags)
+  app.run(main, flags_parser=arguments.parse_only_flags)

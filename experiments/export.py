@@ -9,7 +9,7 @@ Flags of --config as in training. The folder can be `--config.model.weights` of 
 from absl import app, flags
 from ml_collections import config_flags
 
-from grpo_jax.run import launch
+from grpo_jax.run import arguments, launch
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment file of the run.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
@@ -27,4 +27,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=launch.parse_only_flags)
+  app.run(main, flags_parser=arguments.parse_only_flags)

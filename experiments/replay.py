@@ -8,7 +8,7 @@ The exit code is 0 where the update is not finite again, and 1 where it is finit
 
 from absl import app
 
-from grpo_jax.run import launch
+from grpo_jax.run import arguments, launch
 
 
 def main(argv: list[str]) -> None:
@@ -17,4 +17,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=launch.parse_flags)
+  app.run(main, flags_parser=arguments.parse_flags)

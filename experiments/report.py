@@ -12,7 +12,7 @@ itself has written at its end: curves, warnings, samples.
 from absl import app, flags
 
 from grpo_jax.report.runs import UNITS
-from grpo_jax.run import launch
+from grpo_jax.run import arguments, launch
 
 _STORAGE = flags.DEFINE_string("storage", "", "Address of the study's database, as in the sweep.")
 _STUDY = flags.DEFINE_string("study", "", "Name of the study, where the storage has several.")
@@ -36,4 +36,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=launch.parse_flags)
+  app.run(main, flags_parser=arguments.parse_flags)

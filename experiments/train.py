@@ -10,7 +10,7 @@ The same command on the same folder resumes a run that was interrupted.
 from absl import app, flags
 from ml_collections import config_flags
 
-from grpo_jax.run import launch
+from grpo_jax.run import arguments, launch
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "Experiment file, a Python file with get_config(); --config.FIELD=VALUE overrides"
@@ -77,7 +77,7 @@ def main(_: list[str]) -> None:
 
 def console_main() -> None:
   """The entry point: an error in a flag is one line."""
-  app.run(main, flags_parser=launch.parse_only_flags)
+  app.run(main, flags_parser=arguments.parse_only_flags)
 
 
 if __name__ == "__main__":

@@ -111,17 +111,7 @@ def make_rollout(
     (P, S), G = prompts.tokens.shape, keys.shape[1]
     hidden, prefix = network.prefill(params, prompts)
     served = model.serve(network, params, prefix)
-    state = _Decoding(
-      t=jnp.int32(0),
-      hidden=network.place.rows(jnp.broadcast_to(hidden[:, None], (P, G, hidden.shape[-1]))),
-      cache=model.empty_cache(network, P, G, T),
-      keys=keys,
-      running=jnp.ones((P, G), bool),
-      answer=jnp.arange(P * G).reshape(P, G),
-      tokens=network.place.rows(jnp.zeros((P * G, T), jnp.int32)),
-      logprobs=network.place.rows(jnp.zeros((P * G, T), jnp.float32)),
-      mask=network.place.rows(jnp.zeros((P * G, T), bool)),
-    )
+    state = _undrawn(network, hidden, keys, T)
     for rows in (*batch_sizes(P, G, S, T, network.compactions), 0):
 
       def unfinished(state: _Decoding, rows: int = rows) -> jax.Array:
@@ -165,6 +155,23 @@ def batch_sizes(P: int, G: int, S: int, T: int, compactions: int) -> list[int]:
   """
   halves = [P * G >> n for n in range(1, compactions + 1)]
   return [rows for rows in halves if rows >= 8 and rows * (S + T) <= P * S + P * G * T]
+
+
+def _undrawn(network: model.Network, hidden: jax.Array, keys: jax.Array, T: int) -> _Decoding:
+  """The state before the first token: hidden [P,D] of each prompt's last, keys key[P,G]."""
+  P, G = keys.shape
+  rows = network.place.rows
+  return _Decoding(
+    t=jnp.int32(0),
+    hidden=rows(jnp.broadcast_to(hidden[:, None], (P, G, hidden.shape[-1]))),
+    cache=model.empty_cache(network, P, G, T),
+    keys=keys,
+    running=jnp.ones((P, G), bool),
+    answer=jnp.arange(P * G).reshape(P, G),
+    tokens=rows(jnp.zeros((P * G, T), jnp.int32)),
+    logprobs=rows(jnp.zeros((P * G, T), jnp.float32)),
+    mask=rows(jnp.zeros((P * G, T), bool)),
+  )
 
 
 def _put(state: _Decoding, whole: jax.Array, values: jax.Array) -> jax.Array:

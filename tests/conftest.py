@@ -16,11 +16,46 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(_ROOT, ".cache",
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+# Programs of tests, and of the commands that they start, are many and tiny: compiling them well
+# costs more than running them.
+_BADLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+os.environ[_BADLY] = "1"
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-# The tests' programs are many and tiny: compiling them costs more than running them.
-jax.config.update("jax_disable_most_optimizations", True)
+# Begun first: one worker would be left alone with them at the end.
+_LONG = (
+  "tests/parallel/",
+  "tests/run/stages_test.py",
+  "tests/run/population_test.py",
+  "tests/run/assessment_test.py",
+  "tests/run/loop_test.py",
+  "tests/run/repeat_test.py",
+  "tests/run/",
+  "tests/steps/",
+  "tests/sweep/",
+)
+
+
+def pytest_collection_modifyitems(items):
+  """Orders the files."""
+  places = {name: at for at, name in enumerate(_LONG)}
+  first = {item.path: _place(item.nodeid, places) for item in items}
+  items.sort(key=lambda item: first[item.path])
+
+
+def _place(nodeid, places):
+  return min((at for name, at in places.items() if nodeid.startswith(name)), default=len(places))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+  """Where the real model runs, it runs as it does for people: in fixtures and commands too."""
+  badly = not {"smollm2_path", "gemma3_path"} & set(item.fixturenames)
+  if os.environ[_BADLY] != str(int(badly)):
+    os.environ[_BADLY] = str(int(badly))
+    jax.config.update("jax_disable_most_optimizations", badly)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -28,17 +63,6 @@ def _forgetful():
   """Programs of thousands of tests would take gigabytes: each file's are let go at its end."""
   yield
   jax.clear_caches()
-
-
-@pytest.fixture(autouse=True)
-def _optimised(request):
-  """Where the real model runs, it runs as it does for people."""
-  if not {"smollm2", "gemma3"} & set(request.fixturenames):
-    yield
-    return
-  jax.config.update("jax_disable_most_optimizations", False)
-  yield
-  jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 from grpo_jax import config
 from grpo_jax.config.fields import children
 from grpo_jax.losses import objectives
-from grpo_jax.run import launch
+from grpo_jax.run import arguments
 from grpo_jax.run.checks import check_rewards
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -99,8 +99,8 @@ def test_commands_have_flags_that_there_are(page, command, tmp_path, monkeypatch
   if not files or files == ["my_experiment.py"]:
     return  # test_examples_run_in_their_order has that
   monkeypatch.chdir(tmp_path)
-  path, chosen = launch._config_file([f"--config={files[0]}"])
-  experiment = launch._experiment(path, chosen)
+  path, chosen = arguments.config_file([f"--config={files[0]}"])
+  experiment = arguments.experiment_of(path, chosen)
   for word in command[1:]:
     if word.startswith("--config."):
       _set(experiment, *word.removeprefix("--config.").split("=", 1))

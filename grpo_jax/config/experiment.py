@@ -1,6 +1,7 @@
 """The experiment: one model, one task, its stages in order, and what surrounds them."""
 
 import dataclasses
+import itertools
 
 from grpo_jax.config.fields import Config, field
 from grpo_jax.config.model import Model
@@ -105,6 +106,11 @@ class Experiment(Config):
         )
       referring |= own
     return problems
+
+  def steps_before(self) -> dict[str, int]:
+    """Steps of all stages before each, by its name."""
+    ends = itertools.accumulate(stage.steps for stage in self.stages.values())
+    return dict(zip(self.stages, (0, *ends), strict=False))
 
   def _moments_problems(self, index: int) -> list[str]:
     """Why the optimiser's state of the stage before `index` cannot go on."""

@@ -130,3 +130,8 @@ class Workers:
         with contextlib.suppress(ProcessLookupError, PermissionError):
           os.killpg(pid, signal.SIGKILL)
         self._known.discard(pid)
+
+
+def make_workers(config: Scoring, log: str, files: Sequence[str] = ()) -> Workers | None:
+  """`Workers`, or None where scoring.workers=0 has rewards called in the run's own process."""
+  return Workers(config, log, files) if config.workers else None

@@ -10,7 +10,8 @@ import jax
 from grpo_jax.config import ConfigError, Parallel
 from grpo_jax.parallel import processes
 from grpo_jax.parallel.devices import Devices
-from grpo_jax.parallel.members import Meeting, Member
+from grpo_jax.parallel.meeting import Meeting
+from grpo_jax.parallel.members import Member
 from grpo_jax.parallel.mesh import MeshDevices, make_mesh
 from grpo_jax.parallel.rules import cuts, table
 

@@ -136,9 +136,16 @@ def _wavering(name: str, lines: Sequence[Line], figure: str, colour: int) -> lis
   if len(x) <= 2 * width:
     return [whole]
   starts = [at for at in range(len(x)) if not at or lines[at]["stage"] != lines[at - 1]["stage"]]
+  if figure.startswith("time/"):  # what compiles is no part of the mean of others
+    starts += [at + _alike(y[at:]) for at in starts]
   mean = running_mean(y, starts, width)
   named = _series(name, *envelope(x, mean, _PLACES), colour)
   return [whole | {"faint": True}, named]
+
+
+def _alike(values: Sequence[float]) -> int:
+  """How many are as the first: of steps of one program each has its share of the seconds."""
+  return next((at for at, value in enumerate(values) if value != values[0]), len(values))
 
 
 def _series(name: str, x: Sequence[float], y: Sequence[float], colour: int) -> dict[str, Any]:

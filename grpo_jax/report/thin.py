@@ -23,9 +23,9 @@ def envelope(x: Sequence[float], y: Sequence[float], places: int) -> Points:
 
 
 def running_mean(y: Sequence[float], starts: Sequence[int], width: int) -> list[float]:
-  """The mean of each value and those up to `width` - 1 before it in its own stage.
+  """The mean of each value and those up to `width` - 1 before it in its own stretch.
 
-  starts: the places in `y` at which stages begin.
+  starts: the places in `y` at which stretches begin, as stages do.
   """
   means, total, begin, own = [], 0, 0, set(starts)
   for end, value in enumerate(y):

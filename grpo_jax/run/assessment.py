@@ -10,7 +10,7 @@ from typing import Any
 from grpo_jax import tasks
 from grpo_jax.config import GRPO, ConfigError, Experiment, OwnTask, Rollout, Task, check
 from grpo_jax.config.named import read_task
-from grpo_jax.isolated.pool import Workers
+from grpo_jax.isolated.pool import make_workers
 from grpo_jax.parallel import make_devices
 from grpo_jax.rewards import EPISODE, TASK
 from grpo_jax.run.answering import Answered, answer_all
@@ -169,11 +169,8 @@ def _answered(
   check_templates(bare, policy.tokenizer)
   devices = make_devices(experiment.parallel)
   network, params = devices.network(policy.network), devices.replicate(policy.params)
-  workers = Workers(experiment.scoring, os.devnull, reward_files(bare))
-  setting = Setting(
-    *(experiment, 0, network, policy.tokenizer, task, devices),
-    workers=workers if experiment.scoring.workers else None,
-  )
+  workers = make_workers(experiment.scoring, os.devnull, reward_files(bare))
+  setting = Setting(*(experiment, 0, network, policy.tokenizer, task, devices), workers=workers)
   turns = {
     name: getattr(evaluation, name) for name in ("max_tokens", "turns", "observation_tokens")
   }
@@ -192,7 +189,8 @@ def _answered(
     first = answers("greedy", greedy)
     return first, answers("sampled", sampled) if asked.samples else None
   finally:
-    workers.close()
+    if workers is not None:
+      workers.close()
 
 
 def _found(

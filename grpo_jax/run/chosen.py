@@ -148,9 +148,7 @@ def _number(experiment: Experiment, workdir: str, which: str, known: list[int]) 
 
 def _accuracies(experiment: Experiment, workdir: str) -> dict[int, float]:
   """Held-out accuracy by the number that a checkpoint of that step has."""
-  before, done = {}, 0
-  for name, stage in experiment.stages.items():
-    before[name], done = done, done + stage.steps
+  before = experiment.steps_before()
   return {
     before[line["stage"]] + line["step"]: line["eval/accuracy"]
     for line in lines.every(os.path.join(workdir, "metrics.jsonl"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from grpo_jax import tasks
 from grpo_jax.config import ConfigError, Experiment, Stage, check, freeze
-from grpo_jax.isolated.pool import Workers
+from grpo_jax.isolated.pool import make_workers
 from grpo_jax.parallel import AnyDevices, make_devices, parting, processes
 from grpo_jax.report.lines import every
 from grpo_jax.report.run_report import NAME, run_report
@@ -110,29 +110,16 @@ def run(
   watch = contextlib.nullcontext(shared.asked) if shared else stopping.watching()
   with claim(workdir, experiment), parting.guard(), watch as asked:
     freeze(experiment)
-    with processes.together():
-      policy = (shared and shared.policy) or load_policy(experiment)
-    check_tokenizer(workdir, policy.tokenizer)
-    check_context(experiment, policy.network.architecture.context_length)
-    check_templates(experiment, policy.tokenizer)
-    if shared is None:
-      memory.foresee(experiment, policy, view.warning)
-    devices = shared.devices if shared else make_devices(experiment.parallel)
-    check_batches(experiment, devices)
-    network = devices.network(policy.network)
-    log = os.path.join(workdir, "rewards.log")
-    workers = Workers(experiment.scoring, log, reward_files(experiment))
-    setting = Setting(
-      *(experiment, 0, network, policy.tokenizer, task, devices, workdir),
-      pause=with_drill(fault, _pause(asked, alone=shared is None)),
-      spoil=spoiler(fault),
-      workers=workers if experiment.scoring.workers else None,
-    )
+    policy = _policy(experiment, workdir, shared, view.warning)
+    setting = _setting(experiment, workdir, policy, task, shared, asked, fault)
     evaluate = make_evaluate(setting, examples)
     tolerance = Tolerance(tolerate_save_failures, view.warning)
-    course, whole = None, False
-    try:
+    whole = False
+    with contextlib.ExitStack() as closing:  # the last one first
       course = Stages(setting, evaluate, view, trace, asked, tolerance, tracking)
+      closing.callback(lambda: course.close(whole=whole))
+      if setting.workers is not None:
+        closing.callback(setting.workers.close)
       if course.done and processes.index() == 0:
         for line in record.moved(workdir) + record.rewritten(workdir, experiment):
           view.warning(line)
@@ -140,10 +127,6 @@ def run(
       with parting.guard(), memory.explained(experiment, policy):
         course.run(policy.params, stages or list(experiment.stages))
       whole = True
-    finally:
-      workers.close()
-      if course is not None:
-        course.close(whole=whole)
     processes.agree(True)  # that all files are there
   return _finish(experiment, workdir, view, draw=shared is None)
 
@@ -170,6 +153,41 @@ def _data(experiment: Experiment) -> tuple[Task, list[Example], list[str]]:
   notes = check_texts(experiment)
   check_stages(experiment, task)
   return task, examples, notes + pairs_left_out(experiment)
+
+
+def _policy(
+  experiment: Experiment, workdir: str, shared: Shared | None, warn: Callable[[str], None]
+) -> Policy:
+  """What the run begins with, once its tokenizer, context and memory are known to fit."""
+  with processes.together():
+    policy = (shared and shared.policy) or load_policy(experiment)
+  check_tokenizer(workdir, policy.tokenizer)
+  check_context(experiment, policy.network.architecture.context_length)
+  check_templates(experiment, policy.tokenizer)
+  if shared is None:
+    memory.foresee(experiment, policy, warn)
+  return policy
+
+
+def _setting(
+  experiment: Experiment,
+  workdir: str,
+  policy: Policy,
+  task: Task,
+  shared: Shared | None,
+  asked: Asked,
+  fault: str,
+) -> Setting:
+  """What the first stage has to work with; `Stages` puts in what others have of their own."""
+  devices = shared.devices if shared else make_devices(experiment.parallel)
+  check_batches(experiment, devices)
+  log = os.path.join(workdir, "rewards.log")
+  return Setting(
+    *(experiment, 0, devices.network(policy.network), policy.tokenizer, task, devices, workdir),
+    pause=with_drill(fault, _pause(asked, alone=shared is None)),
+    spoil=spoiler(fault),
+    workers=make_workers(experiment.scoring, log, reward_files(experiment)),
+  )
 
 
 def _pause(asked: Asked, *, alone: bool) -> Callable[[str], None]:

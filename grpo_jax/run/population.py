@@ -13,7 +13,7 @@ import jax
 
 from grpo_jax.config import ConfigError, Experiment
 from grpo_jax.parallel import Meeting, Member, make_devices, processes
-from grpo_jax.parallel.members import StoppedError
+from grpo_jax.parallel.meeting import StoppedError
 from grpo_jax.run import stopping
 from grpo_jax.run.loop import Shared, run
 from grpo_jax.run.members import Result, make_members, table, varied_fields, write_results
@@ -190,7 +190,7 @@ class _Crew:
       if os.path.exists(os.path.join(folder, END)):
         raise RuntimeError("told to end")
 
-    shared = Shared(self.meeting.member(index), self._policy, self._asked)
+    shared = Shared(Member(self.meeting, index), self._policy, self._asked)
     view = self._voice.member(number, put)
     own: dict[str, Any] = {"view": view, "stages": self._stages, "shared": shared}
     try:

@@ -43,12 +43,8 @@ def command(workdir, *flags, file="tests/faults/tiny.py") -> list[str]:
 
 
 def environment(**changed) -> dict[str, str]:
-  """This process's, with the package in reach of any folder; None takes a variable out.
-
-  Programs are many and tiny: to compile them well costs more than to run them.
-  """
-  own = {"PYTHONPATH": ROOT, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-  found = os.environ | own | changed
+  """This process's, with the package in reach of any folder; None takes a variable out."""
+  found = os.environ | {"PYTHONPATH": ROOT} | changed
   return {name: value for name, value in found.items() if value is not None}
 
 

@@ -21,21 +21,21 @@ class Ended:
 def start(module: str, arguments: list[str], devices: int) -> subprocess.Popen:
   """One process, with as many devices that are not there."""
   flags = f"--xla_force_host_platform_device_count={devices}"
-  # Programs are many and tiny: to compile them costs more than to run them.
-  own = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
   return subprocess.Popen(
     [sys.executable, "-m", module, *arguments],
     cwd=_ROOT,
-    env=os.environ | own,
+    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
   )
 
 
-def train(workdir, count: int, *flags: str, devices: int) -> list[subprocess.Popen]:
+def train(
+  workdir, count: int, *flags: str, devices: int, config: str = "tests/run/short.py"
+) -> list[subprocess.Popen]:
   """The processes of `experiments.train` with `devices` each; one is started without ceremony."""
-  arguments = [f"--config={os.path.join('tests', 'run', 'short.py')}", f"--workdir={workdir}"]
+  arguments = [f"--config={config}", f"--workdir={workdir}"]
   arguments += flags
   if count == 1:
     return [start("experiments.train", arguments, devices)]

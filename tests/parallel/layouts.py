@@ -104,7 +104,6 @@ LOSS = {"grpo": "policy", "ppo": "ppo"}
 
 if __name__ == "__main__":
   kind, out, *names = sys.argv[1:]
-  jax.config.update("jax_disable_most_optimizations", True)
   found = {}
   for name in names:
     for key, value in run(name, kind, os.path.dirname(out)).items():

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from grpo_jax import config
-from grpo_jax.parallel import Meeting
+from grpo_jax.parallel import Meeting, Member
+from grpo_jax.parallel.joined import Joined
 from grpo_jax.parallel.lanes import Lane
-from grpo_jax.parallel.members import StoppedError
+from grpo_jax.parallel.meeting import StoppedError
 from grpo_jax.types import TrainState
 
 
@@ -21,7 +22,7 @@ def live(size, life, vary=None, together=None, **_):
 
   def one(index):
     try:
-      found[index] = life(meeting.member(index))
+      found[index] = life(Member(meeting, index))
     except Exception as error:
       found[index] = error
     finally:
@@ -121,14 +122,14 @@ def test_when_the_meeting_ends_all_who_wait_are_told(monkeypatch):
 
   def life(index):
     try:
-      meeting.member(index).program(_twice, None, name="twice")(np.float32(1), np.float32(1))
+      Member(meeting, index).program(_twice, None, name="twice")(np.float32(1), np.float32(1))
     except StoppedError as error:
       told.append(error)
 
-  def interrupted(group):
+  def interrupted(group, live):
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(meeting, "_call", interrupted)
+  monkeypatch.setattr(meeting._joined, "call", interrupted)
   threads = [threading.Thread(target=life, args=(index,), daemon=True) for index in range(2)]
   for thread in threads:
     thread.start()
@@ -194,5 +195,4 @@ def test_lanes_of_those_that_have_left_are_not_computed():
     return float(np.asarray(x))
 
   assert live(4, life, together=1) == [2, 12, 22, 35]
-  meeting = Meeting(8, {}, 2)
-  assert [meeting._size(n) for n in (8, 5, 4, 3, 2, 1)] == [8, 8, 4, 4, 2, 2]
+  assert [Joined(8, together=2).lanes(n) for n in (8, 5, 4, 3, 2, 1)] == [8, 8, 4, 4, 2, 2]

@@ -138,6 +138,22 @@ def test_four_processes_make_the_run_of_one(alone, tmp_path, flags):
   _assert_same_run(alone, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [_PMAP, _MESH], ids=["pmap", "mesh"])
+def test_two_processes_play_the_episodes_of_one(tmp_path, flags):
+  """Each plays its own prompts: what the environment says, and what it gives, is met by all."""
+  config = "tests/parallel/episodes.py"
+  for count in (1, 2):
+    workdir = tmp_path / str(count)
+    started = fleet.train(workdir, count, *flags, devices=4 // count, config=config)
+    for process in fleet.ended(started):
+      assert process.code == 0, process.err
+  _assert_same_run(tmp_path / "1", tmp_path / "2")
+  played = [line for line in _lines(tmp_path / "2", "metrics") if "episode/turns" in line]
+  assert any(line["episode/turns"] > 1 for line in played)
+  assert any(line["reward/episode"] > 0 for line in played)
+
+
 def _lose(tmp_path, flags, how, lost=1, count=2):
   """Loses a process after step 2 of the second stage; those that are left, and their seconds."""
   flags = (*_SHORT, *flags, "--heartbeat_timeout_s=6")

@@ -69,6 +69,18 @@ def test_panels_are_of_what_a_run_has(tmp_path):
   assert score["high"] == [pytest.approx(0.59617, abs=1e-4)]
 
 
+@pytest.mark.parametrize("together", [1, 5])
+def test_steps_that_compile_are_no_part_of_the_mean_seconds_of_others(together):
+  later = 30 - together
+  seconds = together * [40.0] + later * [2.0] + together * [60.0] + later * [4.0]
+  lines = [
+    {"stage": "ab"[n // 30], "step": n % 30 + 1, "x": n, "time/step_s": value}
+    for n, value in enumerate(seconds)
+  ]
+  panel = next(p for p in panels.panels(lines)[0] if p["title"] == "Seconds of a step")
+  assert panel["series"][-1]["y"] == seconds
+
+
 def test_figures_far_apart_have_a_logarithmic_axis():
   def lines(norms):
     return [

@@ -14,6 +14,7 @@ from grpo_jax import config
 from grpo_jax.config.population import ARRAYS
 from grpo_jax.config.values import value_at, with_values
 from grpo_jax.parallel import Meeting
+from grpo_jax.parallel.joined import Joined
 from grpo_jax.run import loop
 from grpo_jax.run.members import make_members, set_population
 from grpo_jax.run.population import run_population
@@ -268,15 +269,15 @@ def test_a_population_that_was_killed_goes_on(tmp_path, monkeypatch):
   _run(make(), tmp_path / "whole")
 
   calls = itertools.count()
-  call = Meeting._call
+  call = Joined.call
 
-  def interrupted(meeting, group):
+  def interrupted(joined, group, live):
     if next(calls) == 24:  # in the second stage
       raise KeyboardInterrupt
-    return call(meeting, group)
+    return call(joined, group, live)
 
   with monkeypatch.context() as patch:
-    patch.setattr(Meeting, "_call", interrupted)
+    patch.setattr(Joined, "call", interrupted)
     with pytest.raises(KeyboardInterrupt):
       _run(make(), tmp_path / "parts")
   places = small.places(tmp_path / "parts" / "member-001")

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from grpo_jax.run import launch, shipped
+from grpo_jax.run import arguments, shipped
 
 _TINY = os.path.join(shipped.FOLDER, "tiny_arithmetic.py")
 
@@ -42,7 +42,7 @@ def test_names_are_those_of_the_files():
 def test_a_variant_is_asked_for_as_of_a_path(given, variant, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   found = os.path.join(shipped.FOLDER, "variants.py")
-  assert launch._config_file(["train", f"--config={given}"]) == (found, variant)
+  assert arguments.config_file(["train", f"--config={given}"]) == (found, variant)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_a_variant_is_asked_for_as_of_a_path(given, variant, tmp_path, monkeypat
   ],
 )
 def test_the_last_path_is_replaced_and_overrides_are_not(argv):
-  words = launch._with_file(argv, "/x/b.py:dapo")
+  words = arguments.with_file(argv, "/x/b.py:dapo")
   assert words[1:3] == ["--config=a", "--config.seed=1"]
   assert words[-1].removeprefix("--config=") == "/x/b.py:dapo"
 
 
 def test_an_unknown_name_lists_what_is_there(capsys):
   with pytest.raises(SystemExit):
-    launch.parse_flags(["train", "--config=tiny_arithmetics"])
+    arguments.parse_flags(["train", "--config=tiny_arithmetics"])
   line = capsys.readouterr().err
   assert "--config=tiny_arithmetics: there is no such file" in line
   assert "smollm2_addition, tiny_arithmetic, variants" in line

@@ -28,11 +28,10 @@ def test_what_members_can_vary(path, can):
 
 
 @pytest.mark.parametrize("sizes", ["8", pytest.param("8, 4", marks=pytest.mark.slow)])
-def test_trials_share_populations_by_what_can_vary(tmp_path, monkeypatch, sizes):
+def test_trials_share_populations_by_what_can_vary(tmp_path, sizes):
   """Two batch sizes are two populations; a member that diverges is one trial's failure."""
   space = f"{_LR}=choice(1e-3, 1e30); stages.sft.batch_size=choice({sizes})"
   flags = [f"--space={space}", "--sampler=grid", "--population=4", "--seeds=2"]
-  monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
   command = launch_test._command(tmp_path, *flags)
   done = subprocess.run(command, cwd=launch_test._ROOT, capture_output=True, text=True)
   assert done.returncode == 0, done.stdout + done.stderr

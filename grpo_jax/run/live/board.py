@@ -33,8 +33,9 @@ class Picture:
   """A board as it stands, for a thread that draws it.
 
   place: of the stage among all, as in 2 of 3; empty where there is one. since: seconds of the clock
-  at which the run, and its last step, were. left: seconds. warnings: the newest of
-  `warned`. members: by number.
+  at which the run, and its last step, were. left: seconds. starting: no step of the stage has been
+  seen, before which its programs are compiled. warnings: the newest of `warned`. members: by
+  number.
   """
 
   stage: str
@@ -44,6 +45,7 @@ class Picture:
   per_second: float
   left: float
   since: tuple[float, float]
+  starting: bool
   rows: tuple[Row, ...]
   sample: Mapping[str, Any] | None
   sample_step: int
@@ -146,6 +148,7 @@ class Board:
       per_second=per_second if known else 1 / self._spent if self._spent else math.nan,
       left=left / per_second if known else left * self._spent,
       since=(self._began, self._last),
+      starting=math.isnan(self._spent),
       rows=tuple(rows),
       sample=self._sample[1],
       sample_step=self._sample[0],

@@ -50,7 +50,9 @@ def _head(picture: Picture, columns: int, now: float) -> list[Any]:
   quiet = now - last
   words = [picture.place, f"{duration(now - began)} so far"]
   if quiet >= 2 and picture.step < picture.steps:
-    words.append(f"in work {duration(quiet)}")
+    words.append(
+      f"{'starting, with compiling' if picture.starting else 'in work'} {duration(quiet)}"
+    )
   if picture.warned:
     words.append(f"{picture.warned} warning{'s' if picture.warned > 1 else ''}")
   bar = Table.grid(expand=True, padding=(0, 1))

@@ -104,10 +104,7 @@ def start_trackers(
     known[name] = tracker.known
     couriers.append(Courier(name, tracker, warn))
   _write(workdir, known, warn)
-  starts, so_far = {}, 0
-  for name, stage in experiment.stages.items():
-    starts[name], so_far = so_far, so_far + stage.steps
-  return Trackers(couriers, starts)
+  return Trackers(couriers, experiment.steps_before())
 
 
 def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:

@@ -118,6 +118,9 @@ def test_nothing_is_known_at_first():
   board.begin("rl", 0, 10, [], now=0.0)
   lines, _ = _seen(board, 80, 24)
   assert lines[0].startswith("rl 0/10")
+  assert "starting, with compiling" in lines[1]
+  board.step("rl", 1, 10, {"reward/mean": 0.5}, spent=2.0, now=2.0)
+  lines, _ = _seen(board, 80, 24)
   assert "in work" in lines[1]
 
 
