@@ -1,25 +1,22 @@
 """Four devices on the CPU, compiled programs kept between runs, and the real model."""
 
+import gc
 import os
 import signal
+
+from tests import quick
 
 # Of a shell's background job SIGINT is ignored, and would be by all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
   signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before jax is imported: pmap and meshes are tested on devices that are not there.
-os.environ["XLA_FLAGS"] = (
-  f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick.xla_flags(4)}"
+os.environ[quick.UNOPTIMISED] = "1"  # and of the commands that tests start
 os.environ["JAX_PLATFORMS"] = "cpu"
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(_ROOT, ".cache", "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-
-# Programs of tests, and of the commands that they start, are many and tiny: compiling them well
-# costs more than running them.
-_BADLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
-os.environ[_BADLY] = "1"
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
@@ -45,6 +42,12 @@ def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: first[item.path])
 
 
+def pytest_collection_finish():
+  """Tracing makes many objects, and each full collection would look at all that tests are."""
+  gc.freeze()
+  gc.set_threshold(100_000, 50, 100)
+
+
 def _place(nodeid, places):
   return min((at for name, at in places.items() if nodeid.startswith(name)), default=len(places))
 
@@ -52,10 +55,10 @@ def _place(nodeid, places):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
   """Where the real model runs, it runs as it does for people: in fixtures and commands too."""
-  badly = not {"smollm2_path", "gemma3_path"} & set(item.fixturenames)
-  if os.environ[_BADLY] != str(int(badly)):
-    os.environ[_BADLY] = str(int(badly))
-    jax.config.update("jax_disable_most_optimizations", badly)
+  plainly = not {"smollm2_path", "gemma3_path"} & set(item.fixturenames)
+  if os.environ[quick.UNOPTIMISED] != str(int(plainly)):
+    os.environ[quick.UNOPTIMISED] = str(int(plainly))
+    jax.config.update("jax_disable_most_optimizations", plainly)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from absl import app, flags, logging
 
+from tests import quick
+
 _KILLS = flags.DEFINE_integer("kills", 50, "How often a run is killed, all modes together.")
 _MODES = flags.DEFINE_list("modes", ["single", "pmap", "mesh"], "Modes, in turn.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
@@ -62,8 +64,8 @@ def soak(mode: str, kills: int, moments: random.Random, folder: str) -> float:
 
 
 def _start(mode: str, workdir: str) -> subprocess.Popen:
-  devices = f"--xla_force_host_platform_device_count={1 if mode == 'single' else 4}"
-  own = {"XLA_FLAGS": devices, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+  flags = quick.xla_flags(1 if mode == "single" else 4)
+  own = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", quick.UNOPTIMISED: "1"}
   config = f"--config=tests/faults/every.py:{mode}"
   return subprocess.Popen(
     [sys.executable, "-m", "experiments.train", config, f"--workdir={workdir}"],

@@ -160,7 +160,9 @@ def interpreted(monkeypatch):
   return calls
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize(
+  "family", ["qwen3", *(pytest.param(n, marks=pytest.mark.slow) for n in ("llama", "qwen2"))]
+)
 def test_a_network_samples_and_learns_the_same_with_either(interpreted, family):
   """Also the rows that are left when most answers have ended."""
   plain = toys.network(**toys.FAMILIES[family])

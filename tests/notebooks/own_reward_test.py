@@ -6,6 +6,8 @@ import re
 import nbclient
 import nbformat
 
+from tests import quick
+
 _PATH = pathlib.Path(__file__).resolve().parents[2] / "notebooks" / "own_reward.ipynb"
 
 
@@ -14,7 +16,8 @@ def _code(notebook):
 
 
 def test_it_runs_and_the_reward_rises(tmp_path, monkeypatch):
-  monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")  # hundreds of steps
+  for name, value in quick.FOR_PEOPLE.items():
+    monkeypatch.setenv(name, value)
   notebook = nbformat.read(_PATH, as_version=4)
   assert all(not cell.outputs for cell in _code(notebook)), "commit it without outputs"
   lines = [line for cell in _code(notebook) for line in cell.source.splitlines() if line.strip()]

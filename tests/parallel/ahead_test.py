@@ -16,6 +16,7 @@ from grpo_jax.config import ConfigError, Parallel
 from grpo_jax.parallel.ahead import absent_devices, topology
 from grpo_jax.run import shapes
 from grpo_jax.run.ahead import compile_stage
+from tests import quick
 from tests.parallel.absent import CASES, MODELS, Case
 from tests.parallel.hlo import collectives
 
@@ -37,8 +38,8 @@ def _run(case: str, folder) -> tuple[dict, str]:
   """What the program of a case found, and what the compiler said."""
   out = str(folder / "found.json")
   command = [sys.executable, "-m", "tests.parallel.absent", case, out]
-  well = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # what people's compiler makes
-  done = subprocess.run(command, cwd=_ROOT, env=well, capture_output=True, text=True)
+  env = os.environ | quick.FOR_PEOPLE
+  done = subprocess.run(command, cwd=_ROOT, env=env, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr[-3000:]
   with open(out) as file:
     return json.load(file), done.stderr
@@ -167,7 +168,7 @@ _CPU = dataclasses.replace(_TINY, hidden_size=32, heads=4, head_size=8, ffn_size
   [
     pytest.param({}, 1, marks=pytest.mark.slow),
     pytest.param({"mode": "pmap"}, 1, marks=pytest.mark.slow),
-    ({"mode": "mesh", "fsdp": 2, "tensor": 2}, 4),
+    pytest.param({"mode": "mesh", "fsdp": 2, "tensor": 2}, 4, marks=pytest.mark.slow),
   ],
 )
 def test_the_programs_of_a_stage_are_compiled_without_weights(layout, share):

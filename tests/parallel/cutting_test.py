@@ -46,7 +46,9 @@ def _gradient(devices, answers):
   return compiled(*arguments), compiled.lower(*arguments).compile()
 
 
-@pytest.mark.parametrize("axes", [{"fsdp": 4}, {"data": 2, "fsdp": 2}])
+@pytest.mark.parametrize(
+  "axes", [pytest.param({"fsdp": 4}, marks=pytest.mark.slow), {"data": 2, "fsdp": 2}]
+)
 def test_answers_and_gradients_are_those_of_one_device(axes):
   alone, found = _rollout(ONE_DEVICE), _rollout(_mesh(**axes))
   np.testing.assert_array_equal(found.tokens, alone.tokens)

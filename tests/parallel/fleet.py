@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 
+from tests import quick
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -20,11 +22,10 @@ class Ended:
 
 def start(module: str, arguments: list[str], devices: int) -> subprocess.Popen:
   """One process, with as many devices that are not there."""
-  flags = f"--xla_force_host_platform_device_count={devices}"
   return subprocess.Popen(
     [sys.executable, "-m", module, *arguments],
     cwd=_ROOT,
-    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    env=os.environ | {"XLA_FLAGS": quick.xla_flags(devices), "JAX_PLATFORMS": "cpu"},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,

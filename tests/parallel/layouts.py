@@ -6,8 +6,10 @@ python -m tests.parallel.layouts KIND OUT.npz LAYOUT...
 import os
 import sys
 
+from tests import quick
+
 if __name__ == "__main__":
-  os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+  os.environ["XLA_FLAGS"] = quick.xla_flags(8)
   os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax

@@ -99,7 +99,7 @@ def _programs(module, count, *arguments):
     yield process.out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_processes_come_to_the_same_values_and_the_same_errors(count):
   assert list(_programs("tests.parallel.meeting", count)) == ["met"] * count
 
@@ -118,9 +118,8 @@ def test_a_checkpoint_is_read_in_another_mode_and_by_another_number_of_processes
     assert list(found) == ["kept"] * count, (mode, count)
 
 
-@pytest.mark.parametrize(
-  "flags", [pytest.param(_PMAP, marks=pytest.mark.slow), _MESH], ids=["pmap", "mesh"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [_PMAP, _MESH], ids=["pmap", "mesh"])
 def test_two_processes_make_the_run_of_one(alone, tmp_path, flags):
   first, second = _run(tmp_path, 2, flags)
   _assert_same_run(alone, tmp_path)

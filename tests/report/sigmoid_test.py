@@ -47,7 +47,9 @@ def test_seeds_with_other_starts_share_one_ceiling():
   assert found.start == pytest.approx(0.4 / 3)
 
 
-@pytest.mark.parametrize(("seeds", "apart"), [(1, 0.0), (3, 0.03)])
+@pytest.mark.parametrize(
+  ("seeds", "apart"), [(1, 0.0), pytest.param(3, 0.03, marks=pytest.mark.slow)]
+)
 def test_intervals_hold_the_truth_about_as_often_as_they_say(seeds, apart):
   generator, truth = np.random.default_rng(0), {"ceiling": 0.7, "exponent": 2.0, "middle": 30.0}
   held = []

@@ -21,7 +21,7 @@ _QUIET = {"say": lambda line: None}
 def _experiment(**fields):
   """A run whose last stage trains adapters, and that knows some of its sums."""
   stages = small.experiment().stages
-  stages["sft"].steps, stages["sft"].batch_size = 150, 32
+  stages["sft"].steps, stages["sft"].batch_size = 40, 32
   stages["grpo"].lora = config.LoRA(rank=2)
   evaluation = {"every": 0, "reward": "number"}
   return small.experiment(stages=stages, evaluation=evaluation, **fields)
@@ -52,7 +52,7 @@ def _values(report, group=None):
 
 def test_the_greedy_accuracy_is_that_of_the_run_itself(workdir, report):
   """The same problems, held out as in training, and the same policy."""
-  assert report["checkpoint"] == "154"
+  assert report["checkpoint"] == "44"
   assert report["stage"] == "grpo"
   assert _values(report)["greedy/accuracy"] == _last_accuracy(workdir)
   assert 0 < _values(report)["mean@8"] < 1
@@ -71,7 +71,7 @@ def test_figures_agree_with_each_other(report):
 
 
 def test_it_is_written_and_the_same_again(workdir, report):
-  path = f"{workdir}/evaluation-154.json"
+  path = f"{workdir}/evaluation-44.json"
   with open(path, "rb") as file:
     before = file.read()
   assert json.loads(before) == json.loads(json.dumps(report, default=str))
@@ -86,11 +86,11 @@ def test_it_is_written_and_the_same_again(workdir, report):
 def test_a_report_of_other_arguments_is_kept(workdir, report):
   for _ in range(2):  # the second time its own is there
     evaluate(None, workdir, Asked(samples=0), **_QUIET)
-  with open(f"{workdir}/evaluation-154.json") as first:
+  with open(f"{workdir}/evaluation-44.json") as first:
     assert json.load(first)["sampling"]["samples"] == 8
-  with open(f"{workdir}/evaluation-154--2.json") as second:
+  with open(f"{workdir}/evaluation-44--2.json") as second:
     assert json.load(second)["sampling"]["samples"] == 0
-  assert not os.path.exists(f"{workdir}/evaluation-154--3.json")
+  assert not os.path.exists(f"{workdir}/evaluation-44--3.json")
 
 
 def test_a_place_without_a_folder_is_refused_before_anything_is_sampled(workdir, tmp_path):
@@ -152,7 +152,7 @@ def test_another_task_is_judged_by_its_own_reward(workdir):
   assert "maj@2" not in _values(found, "task b")
   assert "maj@2" not in _values(found)
   assert "'countdown' reads no final answer" in found["notes"][0]
-  assert os.path.exists(f"{workdir}/evaluation-154-Mixture.json")
+  assert os.path.exists(f"{workdir}/evaluation-44-Mixture.json")
 
 
 def test_levels_of_a_curriculum_and_a_column_on_difficulty(workdir, tmp_path):
@@ -266,5 +266,5 @@ def test_as_a_person_types_it(workdir, tmp_path):
   command = [sys.executable, "-m", "experiments.evaluate", f"--workdir={folder}", "--samples=2"]
   done = subprocess.run([*command, "--k=2"], cwd=_ROOT, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
-  assert f"checkpoint 154 (grpo) of {folder}" in done.stdout
-  assert os.path.exists(folder / "evaluation-154.json")
+  assert f"checkpoint 44 (grpo) of {folder}" in done.stdout
+  assert os.path.exists(folder / "evaluation-44.json")

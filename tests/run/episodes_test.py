@@ -185,7 +185,7 @@ def test_an_episode_does_not_depend_on_its_neighbours():
   np.testing.assert_array_equal(whole.episodes.turns[2:3], alone.episodes.turns)
 
 
-@pytest.mark.parametrize("mode", ["pmap", "mesh"])
+@pytest.mark.parametrize("mode", ["pmap", pytest.param("mesh", marks=pytest.mark.slow)])
 def test_an_episode_does_not_depend_on_the_devices(mode):
   one, params = _setting()
   whole = _played(one, params, sizes=_LARGE, examples=_MORE)

@@ -7,11 +7,10 @@ import sys
 
 import pytest
 
+from tests import quick
 from tests.run.loop_test import _ROOT, _metrics
 
 pytestmark = pytest.mark.slow
-# Hundreds of steps: compiled as they are for people.
-_ENV = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
 
 
 # By how much the mean reward of 25 steps has risen from the first to the last ones.
@@ -23,7 +22,9 @@ RISES = {"tiny_arithmetic": 0.05, "guessing_game": 0.1, "calculator": 0.1}
 def test_grpo_raises_the_sampled_reward_of_an_experiment_from_scratch(tmp_path, name, seed):
   command = [sys.executable, "-m", "experiments.train", f"--workdir={tmp_path}"]
   command += [f"--config=experiments/configs/{name}.py", f"--config.seed={seed}"]
-  result = subprocess.run(command, cwd=_ROOT, env=_ENV, capture_output=True, text=True)
+  result = subprocess.run(
+    command, cwd=_ROOT, env=os.environ | quick.FOR_PEOPLE, capture_output=True, text=True
+  )
   assert result.returncode == 0, result.stderr
   lines = [line for line in _metrics(tmp_path) if line["stage"] == "grpo"]
   rewards = [line["reward/mean"] for line in lines if "reward/mean" in line]

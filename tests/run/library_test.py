@@ -90,6 +90,7 @@ def _lenient():
   return config.Scoring(max_failed=0.9)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_says_what_was_written_anew(tmp_path, mine):
   own = _experiment({mine: 1.0}, evaluation={"every": 2}, scoring=_lenient())
 
@@ -112,7 +113,7 @@ def test_a_run_that_is_resumed_says_what_was_written_anew(tmp_path, mine):
   assert [line["step"] for line in whole if "reward/mean" in line] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("steps_per_program", [1, 2])
+@pytest.mark.parametrize("steps_per_program", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_reward_in_jax_is_compiled_in(tmp_path, steps_per_program):
   name = reward_name(short)
   own = _experiment(

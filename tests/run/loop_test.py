@@ -196,7 +196,10 @@ def test_every_evaluated_step_has_a_checkpoint_so_that_the_best_can_stay(uninter
 @pytest.mark.parametrize(
   ("flag", "said"),
   [
-    ("--config.stages.sft.optimizer.lr=3e38", "not finite 3 times in a row"),
+    pytest.param(
+      *("--config.stages.sft.optimizer.lr=3e38", "not finite 3 times in a row"),
+      marks=pytest.mark.slow,
+    ),
     ("--config.evaluation.reward={reward}", "could score none of 16 held-out answers"),
   ],
 )

@@ -39,7 +39,14 @@ def test_the_adapters_alone_are_trained_and_saved(tmp_path):
   assert moments == 2 * size
 
 
-@pytest.mark.parametrize("name", ["rank", "alpha", "targets"])
+@pytest.mark.parametrize(
+  "name",
+  [
+    "rank",
+    pytest.param("alpha", marks=pytest.mark.slow),
+    pytest.param("targets", marks=pytest.mark.slow),
+  ],
+)
 def test_every_field_is_read(name, tmp_path):
   """The adapters' sizes, or what they have learned."""
   other = {"rank": {"rank": 3}, "alpha": {"alpha": 8.0}, "targets": {"targets": ("up", "value")}}
@@ -103,14 +110,9 @@ class _KilledError(Exception):
   pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-  "parallel",
-  [
-    pytest.param({"mode": "pmap"}, marks=pytest.mark.slow),
-    pytest.param({"mode": "mesh", "fsdp": 2, "tensor": 2}, marks=pytest.mark.slow),
-    {},
-  ],
-  ids=str,
+  "parallel", [{"mode": "pmap"}, {"mode": "mesh", "fsdp": 2, "tensor": 2}, {}], ids=str
 )
 def test_a_resumed_run_is_the_whole_one(parallel, tmp_path):
   """To the bit: the base is read as the stage first had it, not as weights of the model."""

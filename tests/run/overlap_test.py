@@ -78,6 +78,7 @@ def test_each_step_is_asked_once_in_order_of_the_right_policy():
   assert len(threads) == 1
 
 
+@pytest.mark.slow
 def test_the_policy_of_a_step_can_be_overwritten_as_soon_as_it_was_given(tmp_path):
   """Updates take the memory of the state; without a copy this would fail or sample the next one."""
   first, again = _run(tmp_path / "a", 1), _run(tmp_path / "b", 1)

@@ -119,7 +119,7 @@ KINDS = {
 }
 
 
-_QUICK = ("adapters", "off-policy")
+_QUICK = ("off-policy",)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,7 @@ def test_members_of_a_population_play_as_they_would_alone(tmp_path):
     assert left == pytest.approx(right, rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_critic_has_the_reward_on_the_last_token_of_the_model(tmp_path):
   """The mask has a hole of an observation before the last turn: worked by hand."""
   from grpo_jax.run.ppo import token_advantages

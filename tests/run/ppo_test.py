@@ -54,7 +54,12 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("name", FIELDS)
+_QUICK = ("critic", "gamma", "lam", "value_coefficient", "critic_optimizer")
+
+
+@pytest.mark.parametrize(
+  "name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FIELDS]
+)
 def test_every_field_changes_what_is_learned(name, plain, tmp_path):
   found = _saved(_ppo(**FIELDS[name]), tmp_path / "changed")
   if name == "value_clip":  # the first update is from the old values themselves
@@ -122,6 +127,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(critic, tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_a_critic_learns_to_expect_the_reward(tmp_path):
   """A reward that the first token decides: explained variance rises from nothing."""
   path = tmp_path / "reward.py"

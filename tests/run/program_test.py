@@ -61,7 +61,12 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("name", SHAPES)
+_QUICK = ("plain", "token advantages")
+
+
+@pytest.mark.parametrize(
+  "name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SHAPES]
+)
 def test_a_program_is_the_run_of_the_host_loop(name, tmp_path):
   (tmp_path / "own.py").write_text(ODD)
   stage = {"rewards": {f"{tmp_path}/own.py:odd": 1.0}} | SHAPES[name]

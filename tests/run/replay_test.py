@@ -34,7 +34,9 @@ def _replayed(path):
 
 @pytest.mark.fault(10)
 @pytest.mark.parametrize(
-  "stage", [stages_test._grpo(steps=4), stages_test._ppo()], ids=["grpo", "ppo"]
+  "stage",
+  [stages_test._grpo(steps=4), pytest.param(stages_test._ppo(), marks=pytest.mark.slow)],
+  ids=["grpo", "ppo"],
 )
 def test_one_bad_update_is_skipped_and_kept_and_is_bad_again(tmp_path, stage):
   said = _run(tmp_path, stage, "nan:update@2")
@@ -79,12 +81,18 @@ def test_only_the_first_and_the_last_of_a_stage_are_kept(tmp_path):
   "stage",
   [
     stages_test._sft(steps=4),
-    config.RewardModel(steps=4, batch_size=4, max_tokens=30, held_out_pairs=4),
-    stages_test._grpo(
-      steps=8,
-      rewards={"solution": 1.0},
-      steps_per_program=2,
-      loss=config.LossConfig(entropy_coefficient=0.1),  # a gradient without any signal
+    pytest.param(
+      config.RewardModel(steps=4, batch_size=4, max_tokens=30, held_out_pairs=4),
+      marks=pytest.mark.slow,
+    ),
+    pytest.param(
+      stages_test._grpo(
+        steps=8,
+        rewards={"solution": 1.0},
+        steps_per_program=2,
+        loss=config.LossConfig(entropy_coefficient=0.1),  # a gradient without any signal
+      ),
+      marks=pytest.mark.slow,
     ),
     stages_test._sft(steps=4, lora=config.LoRA(rank=2)),
   ],

@@ -115,6 +115,7 @@ def _lines(folder):
   return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_equal_runs_write_equal_samples_and_the_field_says_of_how_many_prompts(tmp_path):
   for name in ("one", "two"):
     loop.run(_short(), str(tmp_path / name), say=lambda _: None)

@@ -53,7 +53,7 @@ def _numbers(workdir):
 
 
 @pytest.mark.fault(9)
-@pytest.mark.parametrize(("failed", "newest"), [(5, 4), (7, 6)])
+@pytest.mark.parametrize(("failed", "newest"), [(5, 4), pytest.param(7, 6, marks=pytest.mark.slow)])
 def test_a_failure_in_the_background_ends_the_run(tmp_path, failed, newest):
   """At the next save, or as the run ends."""
   with pytest.raises(RuntimeError, match=rf"^checkpoint {failed} could not be written .* File too"):

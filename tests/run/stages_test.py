@@ -166,6 +166,7 @@ def test_kept_moments_make_another_run_of_the_same_lengths(tmp_path):
   assert not np.array_equal(params(tmp_path / "fresh"), params(tmp_path / "keep"))
 
 
+@pytest.mark.slow
 def test_moments_kept_by_one_long_stage_and_by_two_are_the_same(tmp_path):
   """With a constant rate and the same data, cutting a stage in two changes nothing but keys."""
   flat = config.Optimizer(lr=1e-2, min_lr=0.0, schedule="constant")
@@ -186,6 +187,7 @@ def test_moments_of_another_optimizer_cannot_be_kept(tmp_path):
     run({"sft": _sft(), "grpo": other}, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_kept_reference_is_the_first_policy_of_the_stage_before(tmp_path):
   """Against a reference of its own the KL of a stage's first step is 0."""
   first = {}

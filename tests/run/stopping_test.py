@@ -108,7 +108,7 @@ def whole(tmp_path_factory):
     pytest.param("sigint:rollout@1", 3, marks=pytest.mark.slow),
     pytest.param("sigterm:rollout@2", 4, marks=pytest.mark.slow),
     ("sigterm:reward@3", 5),
-    ("sigterm:update@3", 5),
+    pytest.param("sigterm:update@3", 5, marks=pytest.mark.slow),
     pytest.param("sigterm:evaluation@5", 6, marks=pytest.mark.slow),
   ],
 )

@@ -181,6 +181,7 @@ def test_a_later_stage_goes_on_with_the_files_of_an_earlier_one_and_begins_with_
   np.testing.assert_array_equal(alone, other)
 
 
+@pytest.mark.slow
 def test_several_devices_learn_and_judge_the_same(files):
   own = stage(texts=files(), batch_size=8, optimizer={"micro_batches": 2})
   (one, left, judged), (four, right, judged_by_four) = run(own), run(own, mode="pmap")

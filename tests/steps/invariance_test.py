@@ -163,7 +163,17 @@ def test_the_step_takes_the_gradient_of_the_loss(loss):
   _assert_same(_gradient(batch, loss)[0], jax.jit(jax.grad(value))(_params()))
 
 
-@every_preset
+# Of each kind of ratio and denominator one; the others are alike.
+_QUICK = ("every_term", "gspo", "cispo", "dr_grpo")
+
+
+@pytest.mark.parametrize(
+  "loss",
+  [
+    pytest.param(loss, id=name, marks=() if name in _QUICK else pytest.mark.slow)
+    for loss, name in _by_loss().items()
+  ],
+)
 def test_any_cut_gives_the_same_gradient(loss):
   """Pitfall 7: denominators are of the whole batch, not of a micro-batch, a device or a bucket."""
   batch = _batch()

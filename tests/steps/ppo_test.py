@@ -77,7 +77,8 @@ def test_the_policy_with_a_separate_critic_is_updated_as_grpo_does():
   _same(_update(batch, shared=False)[0]["policy"], expected)
 
 
-@pytest.mark.parametrize("shared", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [False, True])
 def test_micro_batches_and_devices_change_nothing(shared):
   batch = _batch(noise=0.3)
   whole, figures = _update(batch, shared)

@@ -27,7 +27,8 @@ def test_what_members_can_vary(path, can):
   assert can_vary(path) == can
 
 
-@pytest.mark.parametrize("sizes", ["8", pytest.param("8, 4", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", ["8", "8, 4"])
 def test_trials_share_populations_by_what_can_vary(tmp_path, sizes):
   """Two batch sizes are two populations; a member that diverges is one trial's failure."""
   space = f"{_LR}=choice(1e-3, 1e30); stages.sft.batch_size=choice({sizes})"
