@@ -110,7 +110,9 @@ def test_positions_restart():
   assert segment_positions(segments).tolist() == expected
 
 
-@pytest.mark.parametrize("T", [1, 7, 128, 129, 300])
+@pytest.mark.parametrize(
+  "T", [1, 129, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 128, 300))]
+)
 def test_in_blocks_a_token_sees_its_own_segment_alone(T):
   """Documents that end within a block, at its end, and that go on over several blocks."""
   rng, (P, K, G, R, H) = np.random.default_rng(T), (2, 2, 1, 2, 4)

@@ -22,7 +22,12 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("name", STAGES)
+_OFTEN = ("grpo", "sft", "pretrain")
+
+
+@pytest.mark.parametrize(
+  "name", [n if n in _OFTEN else pytest.param(n, marks=pytest.mark.slow) for n in STAGES]
+)
 def test_every_kind_of_stage_compiles(name):
   stage, programs = STAGES[name]
   found = compile_stage(experiment(stage), "grpo", jax.devices(), SMALL, prompt_length=16)

@@ -98,13 +98,9 @@ def test_the_first_steps_are_those_without_and_staleness_shows_in_the_mismatch(t
 _LOSS = config.LossConfig(sampler_correction="truncate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-  "parallel",
-  [
-    {"sampling": 1},
-    pytest.param({"sampling": 2, "mode": "mesh", "fsdp": 2}, marks=pytest.mark.slow),
-  ],
-  ids=str,
+  "parallel", [{"sampling": 1}, {"sampling": 2, "mode": "mesh", "fsdp": 2}], ids=str
 )
 def test_devices_of_their_own_sample_the_same(tmp_path, parallel):
   """On the last devices, by copies of the policy: the run is that of one device."""

@@ -54,11 +54,11 @@ FIELDS = {
 }
 
 
-_QUICK = ("critic", "gamma", "lam", "value_coefficient", "critic_optimizer")
+_OFTEN = ("critic", "gamma", "lam", "value_coefficient", "critic_optimizer")
 
 
 @pytest.mark.parametrize(
-  "name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FIELDS]
+  "name", [n if n in _OFTEN else pytest.param(n, marks=pytest.mark.slow) for n in FIELDS]
 )
 def test_every_field_changes_what_is_learned(name, plain, tmp_path):
   found = _saved(_ppo(**FIELDS[name]), tmp_path / "changed")

@@ -94,7 +94,7 @@ def test_only_the_first_and_the_last_of_a_stage_are_kept(tmp_path):
       ),
       marks=pytest.mark.slow,
     ),
-    stages_test._sft(steps=4, lora=config.LoRA(rank=2)),
+    pytest.param(stages_test._sft(steps=4, lora=config.LoRA(rank=2)), marks=pytest.mark.slow),
   ],
   ids=["sft", "reward_model", "program", "lora"],
 )
