@@ -113,7 +113,7 @@ class Workers:
         "rewards in worker processes need pebble: pip install 'grpo_jax[rewards]', or"
         " --config.scoring.workers=0 to call them in the run's own process, without limits"
       ) from None
-    context = Spawn()
+    context = Spawn(self._log)
     self._pids = context.SimpleQueue()
     limits = (self._pids, int(self._config.memory_gb * _GB), self._log, self._files)
     self._pool = pebble.ProcessPool(
