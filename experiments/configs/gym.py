@@ -17,6 +17,7 @@ chain_sum       0.00  0.27  0.39
 products        0.00  0.03  0.07
 spell_backward  0.00  0.01  0.03
 word_sorting    0.01  0.14  0.20
+syllogism       0.00  0.68  0.68
 
 Why some learn little: benchmarks/RESULTS.md.
 """
