@@ -1,6 +1,10 @@
 """How the tests' programs are compiled: many and tiny, they cost more to compile than to run."""
 
+from collections.abc import Iterable
 from importlib import metadata
+from typing import Any
+
+import pytest
 
 UNOPTIMISED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 
@@ -16,3 +20,10 @@ def xla_flags(devices: int) -> str:
 
 # For what takes hundreds of steps, or looks at what the compiler makes: as it is for people.
 FOR_PEOPLE = {UNOPTIMISED: "0", "XLA_FLAGS": ""}
+
+
+def often(names: Iterable[str], among: Iterable[str]) -> list[Any]:
+  """Cases of a test: those that are named are of `make test`, all others are slow."""
+  names, among = set(names), list(among)
+  assert names <= set(among), names
+  return [one if one in names else pytest.param(one, marks=pytest.mark.slow) for one in among]

@@ -5,6 +5,7 @@ import pytest
 
 from grpo_jax import config
 from grpo_jax.run.ahead import compile_stage
+from tests import quick
 from tests.plan.helpers import SMALL, experiment
 
 _ROLLOUT = config.Rollout(prompts=4, group_size=2, max_tokens=6)
@@ -22,12 +23,7 @@ STAGES = {
 }
 
 
-_OFTEN = ("grpo", "sft", "pretrain")
-
-
-@pytest.mark.parametrize(
-  "name", [n if n in _OFTEN else pytest.param(n, marks=pytest.mark.slow) for n in STAGES]
-)
+@pytest.mark.parametrize("name", quick.often(("grpo", "sft", "pretrain"), STAGES))
 def test_every_kind_of_stage_compiles(name):
   stage, programs = STAGES[name]
   found = compile_stage(experiment(stage), "grpo", jax.devices(), SMALL, prompt_length=16)

@@ -20,6 +20,7 @@ from grpo_jax.run.stage import Setting
 from grpo_jax.tasks import Example, Task, build
 from grpo_jax.types import Rollout
 from grpo_jax.weights.tokenizer import CharacterTokenizer
+from tests import quick
 
 _TURNS = {"max_tokens": 3, "turns": 2, "observation_tokens": 4}
 _FAST = {"lr": 1e-2, "min_lr": 1e-2}
@@ -119,13 +120,7 @@ KINDS = {
 }
 
 
-_QUICK = ("off-policy",)
-
-
-@pytest.mark.parametrize(
-  "name",
-  [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in KINDS],
-)
+@pytest.mark.parametrize("name", quick.often(("off-policy",), KINDS))
 def test_episodes_go_with_whatever_an_update_can_be(name, tmp_path):
   lines = run(experiment({"grpo": _grpo(**KINDS[name])}), tmp_path)
   last = [line for line in lines if "reward/mean" in line][-1]

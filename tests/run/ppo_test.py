@@ -10,6 +10,7 @@ import pytest
 from grpo_jax import config
 from grpo_jax.run import loop
 from grpo_jax.run.ppo import token_advantages
+from tests import quick
 from tests.run import stages_test
 
 _QUICK = config.Optimizer(lr=1e-2, min_lr=1e-2)
@@ -57,9 +58,7 @@ FIELDS = {
 _OFTEN = ("critic", "gamma", "lam", "value_coefficient", "critic_optimizer")
 
 
-@pytest.mark.parametrize(
-  "name", [n if n in _OFTEN else pytest.param(n, marks=pytest.mark.slow) for n in FIELDS]
-)
+@pytest.mark.parametrize("name", quick.often(_OFTEN, FIELDS))
 def test_every_field_changes_what_is_learned(name, plain, tmp_path):
   found = _saved(_ppo(**FIELDS[name]), tmp_path / "changed")
   if name == "value_clip":  # the first update is from the old values themselves

@@ -14,6 +14,7 @@ from grpo_jax.run.grpo import make_grpo_runner
 from grpo_jax.run.policy import load_policy
 from grpo_jax.run.program import make_program_runner
 from grpo_jax.run.stage import Setting
+from tests import quick
 
 STEPS, K = 6, 3
 TASK = config.Addition(low=0, high=3, question="{a}+{b}=")
@@ -61,12 +62,7 @@ SHAPES = {
 }
 
 
-_QUICK = ("plain", "token advantages")
-
-
-@pytest.mark.parametrize(
-  "name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SHAPES]
-)
+@pytest.mark.parametrize("name", quick.often(("plain", "token advantages"), SHAPES))
 def test_a_program_is_the_run_of_the_host_loop(name, tmp_path):
   (tmp_path / "own.py").write_text(ODD)
   stage = {"rewards": {f"{tmp_path}/own.py:odd": 1.0}} | SHAPES[name]
