@@ -28,6 +28,12 @@ def norm(a: Architecture, x: jax.Array, weight: jax.Array) -> jax.Array:
   return rms_norm(x, 1 + weight if a.norms_add_one else weight, a.norm_eps)
 
 
+def norm_weight(a: Architecture, size: int) -> nnx.Param:
+  """The weight of a `norm` that scales by 1."""
+  # Typed: the strong type that an update gives it would make every program compile again.
+  return nnx.Param(jnp.full(size, 0.0 if a.norms_add_one else 1.0, jnp.float32))
+
+
 # Weights that read the same input.
 ATTENDING = ("query", "key", "value")
 GATED = ("gate", "up")
@@ -55,11 +61,8 @@ class Layer(nnx.Module):
       # Residual branches end in output and down, narrower by depth as GPT-2 has it.
       return nnx.Param(jax.random.normal(rngs.params(), shape) * fan_in**-0.5)
 
-    def scales(size):
-      return nnx.Param(jnp.full(size, 0.0 if a.norms_add_one else 1.0))
-
     narrow = (2 * a.layers) ** -0.5
-    self.attention_norm = scales(D)
+    self.attention_norm = norm_weight(a, D)
     self.query = normal(D, N, H, fan_in=D)
     self.key = normal(D, K, H, fan_in=D)
     self.value = normal(D, K, H, fan_in=D)
@@ -69,12 +72,12 @@ class Layer(nnx.Module):
       self.key_bias = nnx.Param(jnp.zeros((K, H)))
       self.value_bias = nnx.Param(jnp.zeros((K, H)))
     if a.qk_norm:
-      self.query_norm = scales(H)
-      self.key_norm = scales(H)
+      self.query_norm = norm_weight(a, H)
+      self.key_norm = norm_weight(a, H)
     if a.post_norms:
-      self.attention_post_norm = scales(D)
-      self.ffn_post_norm = scales(D)
-    self.ffn_norm = scales(D)
+      self.attention_post_norm = norm_weight(a, D)
+      self.ffn_post_norm = norm_weight(a, D)
+    self.ffn_norm = norm_weight(a, D)
     self.gate = normal(D, F, fan_in=D)
     self.up = normal(D, F, fan_in=D)
     self.down = normal(F, D, fan_in=F / narrow**2)
@@ -190,7 +193,7 @@ class Decoder(nnx.Module):
       return Layer(a, dtype, rngs, ranks)
 
     self.layers = stack(rngs)
-    self.final_norm = nnx.Param(jnp.full(a.hidden_size, 0.0 if a.norms_add_one else 1.0))
+    self.final_norm = norm_weight(a, a.hidden_size)
     if not a.tied_embeddings:
       noise = jax.random.normal(rngs.params(), (a.hidden_size, a.vocab_size))
       self.head = nnx.Param(noise * a.hidden_size**-0.5)

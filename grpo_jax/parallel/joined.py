@@ -40,10 +40,11 @@ class Joined:
 
   Args:
     members: K. together: members that the device works on at one time, a divisor of K.
+    device: where what they place is put; None leaves it where it is.
   """
 
-  def __init__(self, members: int, together: int):
-    self._members, self._together = members, together
+  def __init__(self, members: int, together: int, device: Any = None):
+    self._members, self._together, self._device = members, together, device
     self._programs: dict[Any, Callable] = {}
 
   def call(self, group: dict[int, Request], live: int) -> Callable[[int], Any]:
@@ -64,7 +65,9 @@ class Joined:
       found = [stacked(column, len(group), keep=keep, share=not stack) for *column, keep in columns]
     parted = [split for _, split in found]
     if first.build is None:
-      placed = [Stack(jnp.asarray(leaf)) if split else leaf for leaf, split in found]
+      placed = [
+        Stack(self._put(jnp.asarray(leaf))) if split else self._put(leaf) for leaf, split in found
+      ]
       return lambda index: _placed(structure, placed, places[index])
     key = (first.key, len(lanes), tuple(parted))
     if key not in self._programs:
@@ -81,6 +84,16 @@ class Joined:
     while size % 2 == 0 and (size // 2) % self._together == 0 and size // 2 >= asking:
       size //= 2
     return size
+
+  def _put(self, leaf: Any) -> Any:
+    """Committed to the device.
+
+    What a program returns is as soon as one argument is, and for such arrays jit compiles again: so
+    all that is placed has to be, from the first step on.
+    """
+    if self._device is None or getattr(leaf, "committed", False):
+      return leaf
+    return jax.device_put(leaf, self._device)
 
   def _compile(
     self, request: Request, structure: Any, parted: list, donated: list, alone: bool

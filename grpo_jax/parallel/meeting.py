@@ -44,7 +44,7 @@ class Meeting:
     self._changed = threading.Condition()
     self._live = set(range(size))
     self._waiting: dict[int, Request] = {}
-    self._joined = Joined(size, together)
+    self._joined = Joined(size, together, device)
     self._over = False
 
   def once(self, tree: Any, place: Callable[[Any], Any]) -> Any:

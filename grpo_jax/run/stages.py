@@ -124,6 +124,8 @@ class Stages:
     state, step = course.run(), course.step
     if step < stage.steps:
       self.say(f"{name}: ends after step {step} of {stage.steps}, as its stop rule says")
+    if index + 1 == len(self.config.stages) and runner.finish is None and not stage.stop.patience:
+      return params  # no one asks for what it has trained: with adapters, a policy of each member
     self.last = devices.first(state)
     trained = self._trained(runner, stage, state)
     if stage.stop.patience and (best := self.checkpoints.best(name, trained)) is not None:
