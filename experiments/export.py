@@ -1,9 +1,8 @@
 r"""Writes a trained model as a Hugging Face folder, which transformers and vLLM load.
 
-python -m experiments.export --config=experiments/configs/smollm2_addition.py \
-    --workdir=runs/addition --out=models/addition
+python -m experiments.export --workdir=runs/addition --out=models/addition
 
-Flags of --config as in training. The folder can be `--config.model.weights` of another experiment.
+The folder can be `--config.model.weights` of another experiment.
 """
 
 from absl import app, flags
@@ -11,19 +10,19 @@ from ml_collections import config_flags
 
 from grpo_jax.run import arguments, launch
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment file of the run.")
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file; a run knows its own.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Folder of the model, made here.", required=True)
 _ADAPTER = flags.DEFINE_bool(
   "adapter", False, "The low-rank adapters alone, as peft reads them; else they are merged."
 )
-_STEP = flags.DEFINE_integer("step", None, "Which checkpoint; the newest by default.")
-flags.mark_flag_as_required("config")
+_CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "best, latest, start, or a number.")
 
 
 def main(_: list[str]) -> None:
   """Exports the checkpoint."""
-  launch.export(_CONFIG.value, _WORKDIR.value, _OUT.value, _STEP.value, adapter=_ADAPTER.value)
+  whole = _CONFIG.value, _WORKDIR.value, _OUT.value, _CHECKPOINT.value
+  launch.export(*whole, adapter=_ADAPTER.value)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def choose(experiment: Experiment, workdir: str | None, which: str = LATEST) -> 
   if not workdir or which == START:
     return Chosen(START, "", policy)
   with contextlib.closing(open_checkpoints(experiment, workdir)) as checkpoints:
-    number = _number(experiment, workdir, which, checkpoints.numbers())
+    number = number_of(experiment, workdir, which, checkpoints.numbers())
     params = trained_params(checkpoints, experiment, number, policy.params, as_kept=which == LATEST)
   name, _ = stage_of(experiment, number)
   return Chosen(str(number), name, dataclasses.replace(policy, params=params))
@@ -128,7 +128,12 @@ def trained_params(
   return dict(params.get("policy", params))  # beside a critic
 
 
-def _number(experiment: Experiment, workdir: str, which: str, known: list[int]) -> int:
+def number_of(experiment: Experiment, workdir: str, which: str, known: list[int]) -> int:
+  """The number of the checkpoint that is named, of those that there are; not of the start.
+
+  Raises:
+    ConfigError: there is no such checkpoint.
+  """
   latest = newest(workdir, known)
   if which == LATEST:
     return latest

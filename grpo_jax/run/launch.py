@@ -99,14 +99,14 @@ def distribute(
 
 
 def export(
-  experiment: Experiment, workdir: str, out: str, number: int | None, *, adapter: bool = False
+  experiment: Experiment | None, workdir: str, out: str, which: str, *, adapter: bool = False
 ) -> None:
   """Writes a checkpoint of a run as a model folder, or its adapters alone."""
   from grpo_jax.run.export import export
 
-  number = in_one_line(lambda: export(experiment, workdir, out, number, adapter=adapter))
+  label = in_one_line(lambda: export(experiment, workdir, out, which, adapter=adapter))
   what = "an adapter" if adapter else "a model"
-  say(f"checkpoint {number} of {workdir} is {what} in {out}")
+  say(f"checkpoint {label} of {workdir} is {what} in {out}")
 
 
 def print_sharding(experiment: Experiment) -> None:

@@ -219,8 +219,8 @@ def test_a_run_is_exported_as_a_model_folder_that_loads(uninterrupted, tmp_path)
   from grpo_jax import weights
 
   workdir, _ = uninterrupted
-  command = _command(workdir, f"--out={tmp_path / 'model'}")
-  command[2] = "experiments.export"
+  module = [sys.executable, "-m", "experiments.export"]
+  command = [*module, f"--workdir={workdir}", f"--out={tmp_path / 'model'}"]
   result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
   assert result.returncode == 0, result.stderr
   assert "checkpoint 14" in result.stdout

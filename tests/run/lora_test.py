@@ -164,6 +164,8 @@ def test_an_adapter_is_exported_alone(tmp_path):
     "adapter_config.json",
     "adapter_model.safetensors",
   ]
+  with pytest.raises(config.ConfigError, match=r"before any step \(start\)"):
+    export(own, str(tmp_path / "run"), str(tmp_path / "none"), "start", adapter=True)
   with pytest.raises(weights.WeightsError, match="is there already"):
     export(own, str(tmp_path / "run"), str(tmp_path / "adapter"), adapter=True)
   plain = small.experiment({"sft": small._sft()})

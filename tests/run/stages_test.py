@@ -333,12 +333,18 @@ def test_what_goes_on_is_what_is_said_and_exported(tmp_path):
   best = max(own, key=lambda line: (line["eval/length"], -line["step"]))
   assert best is not own[-1]
   assert f"-> {best['eval/accuracy']:.3f}" in said
-  export(experiment({"sft": _sft(steps=9, stop=stop)}, every=1), str(tmp_path / "run"),
-         str(tmp_path / "model"))  # fmt: skip
+  export(None, str(tmp_path / "run"), str(tmp_path / "model"))
   model = weights.load(str(tmp_path / "model")).params
   last = params(tmp_path / "run")
   flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(model)])
   assert not np.array_equal(flat, last)
+  # By its number a checkpoint is what it is.
+  assert export(None, str(tmp_path / "run"), str(tmp_path / "last"), str(own[-1]["step"])) == str(
+    own[-1]["step"]
+  )
+  model = weights.load(str(tmp_path / "last")).params
+  flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(model)])
+  np.testing.assert_array_equal(flat, last)
 
 
 @pytest.mark.slow
