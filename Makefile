@@ -87,7 +87,8 @@ bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## W1 to W5 beside TRL a
 	.venv-tunix/bin/python -m pip install -q 'google-tunix==0.1.7' 'jax==0.10.2'
 	@touch $@
 
-test: setup model lint .libtpu/.ready  ## Lint, types, tests
+test: setup  ## Lint, types, tests
+	@$(MAKE) --no-print-directory -j 3 model lint .libtpu/.ready
 	PYTHONPATH=.libtpu $(RUN) -m pytest $(SHARED)
 
 test-slow: setup model gemma  ## The tests that take minutes

@@ -118,9 +118,7 @@ def by_blocks(T, query, key, value):
   return _joined(_ungrouped(q, k, v, visible=MASK), _attend(own_q, own_k, own_v, prefix=prefix))
 
 
-@pytest.mark.parametrize(
-  "T", [1, 13, pytest.param(5, marks=pytest.mark.slow), pytest.param(140, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("T", [13, *(pytest.param(T, marks=pytest.mark.slow) for T in (1, 5, 140))])
 def test_branches_have_the_values_and_gradients_of_blocks(T):
   """Rows of an odd length and of a multiple of 8; prompts of 1, 7 and 11 tokens."""
   real = jnp.concatenate([MASK, jnp.ones((P, G * T), bool)], axis=1)[..., None, None]

@@ -80,8 +80,16 @@ def test_a_merged_weight_by_hand():
   assert model.merged(base) == base
 
 
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+  ("dtype", "shared"),
+  [
+    *(("float32", True), ("bfloat16", False)),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in (("float32", False), ("bfloat16", True))
+    ),
+  ],
+)
 def test_answers_are_drawn_from_the_adapted_policy(dtype, shared):
   """Whether adapters are added to the weights before decoding, or at each token."""
   net = dataclasses.replace(toys.network(dtype=dtype), shared=shared)

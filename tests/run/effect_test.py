@@ -12,6 +12,7 @@ from grpo_jax.parallel import make_devices
 from grpo_jax.run.grpo import make_grpo_runner
 from grpo_jax.run.policy import load_policy
 from grpo_jax.run.stage import Setting
+from tests import quick
 
 _SIZES = {"prompts": 4, "group_size": 4, "max_tokens": 3}
 # A coin as the reward: a model that knows nothing has signal too.
@@ -74,7 +75,10 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("name", FIELDS)
+_OFTEN = [*(n for n in FIELDS if "rollout" not in n), "rollout.group_size", "rollout.top_k"]
+
+
+@pytest.mark.parametrize("name", quick.often(_OFTEN, FIELDS))
 def test_every_field_changes_what_is_learned(name):
   stage = _stage(**FIELDS[name])
   _, params = run(stage)

@@ -176,6 +176,7 @@ def test_the_updates_log_probs_are_the_samplers_on_the_models_own_tokens():
   )
 
 
+@pytest.mark.slow
 def test_an_episode_does_not_depend_on_its_neighbours():
   setting, params = _setting()
   whole = _played(setting, params, sizes=_LARGE, examples=_MORE)
@@ -185,7 +186,8 @@ def test_an_episode_does_not_depend_on_its_neighbours():
   np.testing.assert_array_equal(whole.episodes.turns[2:3], alone.episodes.turns)
 
 
-@pytest.mark.parametrize("mode", ["pmap", pytest.param("mesh", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["pmap", "mesh"])
 def test_an_episode_does_not_depend_on_the_devices(mode):
   one, params = _setting()
   whole = _played(one, params, sizes=_LARGE, examples=_MORE)

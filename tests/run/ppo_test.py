@@ -55,7 +55,7 @@ FIELDS = {
 }
 
 
-_OFTEN = ("critic", "gamma", "lam", "value_coefficient", "critic_optimizer")
+_OFTEN = ("critic", "gamma", "lam", "value_coefficient")
 
 
 @pytest.mark.parametrize("name", quick.often(_OFTEN, FIELDS))

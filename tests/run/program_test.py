@@ -62,7 +62,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("name", quick.often(("plain", "token advantages"), SHAPES))
+@pytest.mark.parametrize("name", quick.often(("plain",), SHAPES))
 def test_a_program_is_the_run_of_the_host_loop(name, tmp_path):
   (tmp_path / "own.py").write_text(ODD)
   stage = {"rewards": {f"{tmp_path}/own.py:odd": 1.0}} | SHAPES[name]

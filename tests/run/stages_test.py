@@ -253,6 +253,7 @@ def _world(stages, scores, **sizes) -> config.Experiment:
   return own
 
 
+@pytest.mark.slow
 def test_a_learned_reward_is_a_held_out_score_once_its_stage_has_ended(tmp_path):
   loop.run(_world(_judged(), ("stage:judge",)), str(tmp_path), say=lambda line: None)
   found = [line for line in lines(tmp_path) if "eval/accuracy" in line]
@@ -298,7 +299,10 @@ def test_the_first_stage_that_runs_is_evaluated_before_its_first_step(tmp_path):
 @pytest.mark.parametrize(
   ("first", "then", "said"),
   [
-    ("grpo after step 2", ["sft"], "stage 'grpo' is at step 1 of 3: name it too"),
+    pytest.param(
+      *("grpo after step 2", ["sft"], "stage 'grpo' is at step 1 of 3: name it too"),
+      marks=pytest.mark.slow,
+    ),
     (None, ["sft"], "this run is past it, in 'grpo'"),
   ],
 )

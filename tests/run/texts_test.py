@@ -23,11 +23,15 @@ _HELD = ["7+7=14", "0 + 1 = 1", "12345678901234567890", "x"]
 
 @pytest.fixture
 def files(tmp_path):
+  return _writer(tmp_path)
+
+
+def _writer(folder):
   """Files of texts, or of chats with the same words."""
 
   def write(chats=False, name="a", held=_HELD):
     train = [f"{a}+{b}={a + b}" + name * (a % 3) for a in range(8) for b in range(8)]
-    paths = [tmp_path / f"{name}{chats}_{part}.jsonl" for part in ("train", "held")]
+    paths = [folder / f"{name}{chats}_{part}.jsonl" for part in ("train", "held")]
     for path, texts in zip(paths, (train, held), strict=True):
       path.write_text("".join(json.dumps({"column": _row(t, chats)}) + "\n" for t in texts))
     return Texts(train=str(paths[0]), held_out=str(paths[1]), column="column")
@@ -129,11 +133,16 @@ FIELDS = {
 }
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+  return run(stage(texts=_writer(tmp_path_factory.mktemp("plain"))()))
+
+
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_field_is_read(files, name):
+def test_every_field_is_read(files, plain, name):
   beside = FIELDS[name] if name != "texts" else {"texts": files(name="b")}
-  base, other = stage(texts=files()), stage(**({"texts": files()} | beside))
-  (left, _, judged), (right, _, others) = run(base), run(other)
+  other = stage(**({"texts": files()} | beside))
+  (left, _, judged), (right, _, others) = plain, run(other)
   assert (name == "held_out") == np.array_equal(params(left), params(right))
   assert judged["eval/loss"] != others["eval/loss"]
 
