@@ -78,8 +78,8 @@ class MemberView:
     self._view.member(number, stage, step, steps, figures)
 
   def closing(self, text: str) -> None:
-    """The last lines of a member are not those of the population."""
-    self.say(text)
+    """The last lines of a member are not those of the population, whose table has all."""
+    self._log.closing(text)
 
   def close(self) -> None:
     pass

@@ -80,7 +80,7 @@ def test_of_a_population_the_first_that_goes_on_is_heard_and_each_has_its_row():
   voice.over(1, "")
   assert logs[0] == [console.step_line("rl", 1, 2, _STEP, 1.0)]
   assert [line.split()[0] for line in logs[1]] == ["rl", "rl", "prompt", "warning:", "its"]
-  assert view.lines == [*logs[0], "member 0 has failed: it failed", *logs[1][1:]]
+  assert view.lines == [*logs[0], "member 0 has failed: it failed", *logs[1][1:-1]]
   assert view.begun == [("rl", 0), ("rl", 1)]  # the second member's figures are a series anew
   assert view.rows == [
     (0, "rl", 0, {}), (0, "rl", 1, _STEP), (1, "rl", 0, {}), (1, "rl", 1, _STEP),
