@@ -39,6 +39,8 @@ _ASKED = [
     "population", 1, "Trials that are run as members of one population.", lower_bound=1
   ),
   flags.DEFINE_integer("devices_per_trial", 1, "GPUs of each trial.", lower_bound=1),
+  flags.DEFINE_list("tracker", [], "Of the runs, as in training: wandb, mlflow, trackio."),
+  flags.DEFINE_string("tracker_project", "grpo_jax", "The project of trackers."),
 ]
 _LAUNCHER = flags.DEFINE_enum("launcher", "local", ["local", "slurm"], "Where trials run.")
 _SLURM = flags.DEFINE_string("slurm", "", "As in partition=gpu,gpus_per_node=1,time=240.")

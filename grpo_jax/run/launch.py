@@ -138,6 +138,7 @@ def sweep(
   dry_run: bool = False,
 ) -> NoReturn:
   """Runs a sweep, or submits it to Slurm; `asked` are fields of `sweep.options.Options`."""
+  from grpo_jax.run.trackers import Tracking, check_trackers
   from grpo_jax.sweep.command import overrides
   from grpo_jax.sweep.launch import run
   from grpo_jax.sweep.options import Options
@@ -148,6 +149,7 @@ def sweep(
   file, chosen = config_file(argv)
   file = ":".join([str(file), *chosen])
   options = Options(experiment=experiment, file=file, overrides=overrides(argv), **asked)
+  in_one_line(lambda: check_trackers(Tracking(options.tracker)))  # before any trial fails for it
   if launcher == "slurm":
     raise SystemExit(in_one_line(lambda: submit(options, slurm, dry_run, say)))
   raise SystemExit(in_one_line(lambda: run(options, say)))

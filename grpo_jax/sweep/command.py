@@ -26,6 +26,13 @@ def overrides(argv: Sequence[str]) -> tuple[str, ...]:
   return tuple(found)
 
 
+def tracking(options: Options) -> tuple[str, ...]:
+  """The flags of a command whose runs are tracked as the options say."""
+  if not options.tracker:
+    return ()
+  return f"--tracker={','.join(options.tracker)}", f"--tracker_project={options.tracker_project}"
+
+
 def train_command(options: Options, values: Mapping[str, Any], seed: int, folder: str) -> list[str]:
   """What runs one seed of a trial in `folder`."""
   fields = {path: value for path, value in values.items() if path != "seed"} | {"seed": seed}
@@ -36,6 +43,7 @@ def train_command(options: Options, values: Mapping[str, Any], seed: int, folder
     *options.overrides,
     *(f"--config.{path}={value}" for path, value in fields.items()),
     f"--workdir={folder}",
+    *tracking(options),
   ]
 
 

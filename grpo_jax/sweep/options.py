@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 from grpo_jax.config import Experiment
 
@@ -21,6 +22,7 @@ class Options:
   max_failed: failures without any success after which the sweep stops.
   jobs: trials at a time. devices_per_trial: GPUs of each.
   population: trials that are run as one population; 1 runs each by itself.
+  tracker, tracker_project: of the runs, as in `run.trackers.Tracking`.
   program: what Python runs to train.
   """
 
@@ -43,6 +45,8 @@ class Options:
   jobs: int = 1
   devices_per_trial: int = 1
   population: int = 1
+  tracker: Sequence[str] = ()
+  tracker_project: str = "grpo_jax"
   program: tuple[str, ...] = ("-m", "experiments.train")
 
   @property

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grpo_jax.config import ConfigError
+from grpo_jax.sweep.command import tracking
 from grpo_jax.sweep.extra import extra
 from grpo_jax.sweep.launch import checked
 from grpo_jax.sweep.options import Options
@@ -68,6 +69,7 @@ def worker_command(options: Options) -> list[str]:
     f"--workdir={os.path.abspath(options.workdir)}",
     f"--storage={url}",
     *(f"--{name}={getattr(options, name)}" for name in _PASSED_ON),
+    *tracking(options),
     *("--launcher=local", "--jobs=1"),
   ]
 

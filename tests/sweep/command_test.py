@@ -22,3 +22,10 @@ def test_a_command_can_be_pasted():
   assert command[-3:] == ["--config.x.y=1e-05", "--config.seed=4", "--workdir=a folder"]
   assert "--config.seed=3" not in command
   assert as_text([["a", "b c"], ["d"]]) == "a 'b c' && d"
+
+
+def test_runs_are_tracked_as_the_sweep_says():
+  tracked = options("w", tracker=["wandb", "trackio"], tracker_project="mine")
+  command = train_command(tracked, {}, 0, "a")
+  assert command[-2:] == ["--tracker=wandb,trackio", "--tracker_project=mine"]
+  assert not [word for word in train_command(options("w"), {}, 0, "a") if "tracker" in word]

@@ -26,12 +26,16 @@ def test_a_dry_run_writes_the_script(tmp_path):
 
 def test_a_worker_shares_the_study_and_the_folder(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  asked = options("runs", overrides=("--config.seed=3",), trials=7, population=4)
+  asked = options(
+    "runs", overrides=("--config.seed=3",), trials=7, population=4, tracker=("wandb", "mlflow")
+  )
   command = worker_command(asked)
   assert f"--config={FILE}" in command
   assert "--config.seed=3" in command
   assert "--trials=7" in command
   assert "--population=4" in command
+  assert "--tracker=wandb,mlflow" in command
+  assert "--tracker_project=grpo_jax" in command
   assert f"--storage={tmp_path}/runs/study.journal" in command
   assert f"--workdir={tmp_path}/runs" in command
 
