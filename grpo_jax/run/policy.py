@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,11 @@ class Policy:
   network: Network
   params: Params
   tokenizer: Tokenizer
+
+
+_init = jax.jit(Network.init, static_argnums=0)
+# Members of a population draw theirs at one time: the first compiles for all.
+_DRAWING = threading.Lock()
 
 
 def load_policy(experiment: Experiment) -> Policy:
@@ -45,4 +51,6 @@ def _from_scratch(config: Model, seed: int) -> Policy:
     )
   architecture.vocab_size = tokenizer.vocab_size
   network = Network.from_config(architecture, config)
-  return Policy(network, jax.jit(network.init)(jax.random.key(seed)), tokenizer)
+  with _DRAWING:
+    params = _init(network, jax.random.key(seed))
+  return Policy(network, params, tokenizer)
