@@ -53,6 +53,7 @@ _VIEW = flags.DEFINE_enum(
 _QUIET = flags.DEFINE_bool("quiet", False, "Only warnings, errors and the closing lines.")
 _TRACKER = flags.DEFINE_list("tracker", [], "Give figures to these too: wandb, mlflow, trackio.")
 _PROJECT = flags.DEFINE_string("tracker_project", "grpo_jax", "The project of trackers.")
+_GROUP = flags.DEFINE_string("tracker_group", "", "Of runs that belong together, for trackers.")
 flags.mark_flag_as_required("config")
 
 
@@ -72,6 +73,7 @@ def main(_: list[str]) -> None:
       quiet=_QUIET.value,
       trackers=_TRACKER.value,
       tracker_project=_PROJECT.value,
+      tracker_group=_GROUP.value,
     )
 
 

@@ -40,7 +40,7 @@ class Joined:
 
   Args:
     members: K. together: members that the device works on at one time, a divisor of K.
-    device: where what they place is put; None leaves it where it is.
+    device: where what they place is put; None, of a mesh, leaves it where it is.
   """
 
   def __init__(self, members: int, together: int, device: Any = None):
@@ -66,7 +66,8 @@ class Joined:
     parted = [split for _, split in found]
     if first.build is None:
       placed = [
-        Stack(self._put(jnp.asarray(leaf))) if split else self._put(leaf) for leaf, split in found
+        Stack(self._committed(jnp.asarray(leaf))) if split else self._committed(leaf)
+        for leaf, split in found
       ]
       return lambda index: _placed(structure, placed, places[index])
     key = (first.key, len(lanes), tuple(parted))
@@ -85,11 +86,11 @@ class Joined:
       size //= 2
     return size
 
-  def _put(self, leaf: Any) -> Any:
-    """Committed to the device.
+  def _committed(self, leaf: Any) -> Any:
+    """An array that is bound to the device.
 
-    What a program returns is as soon as one argument is, and for such arrays jit compiles again: so
-    all that is placed has to be, from the first step on.
+    A program's results are bound as soon as one of its arguments is, and for bound arguments jit
+    compiles again: so all that is placed is bound from the first step on.
     """
     if self._device is None or getattr(leaf, "committed", False):
       return leaf

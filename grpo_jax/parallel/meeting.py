@@ -37,8 +37,11 @@ class Meeting:
     device: Any = None,
     base: Devices | MeshDevices | None = None,
   ):
-    self.vary, self.together, self.device = vary, together, device
+    self.vary, self.together = vary, together
     self.base = base or Devices(1, None)
+    if device is None and not isinstance(self.base, MeshDevices):
+      device = jax.local_devices()[0]
+    self.device = device
     self.turn = threading.Lock()
     self._shared: dict[int, tuple[Any, Any]] = {}
     self._changed = threading.Condition()

@@ -38,9 +38,11 @@ def export(
     The number of the checkpoint, or "start".
 
   Raises:
-    ConfigError: the run has another config, there is no such checkpoint, `out` holds a model, or
-      there are no adapters.
+    ConfigError: no run is named, it has another config, there is no such checkpoint, `out` holds a
+      model, or there are no adapters.
   """
+  if not workdir:  # which `choose` would take for the model as an experiment begins
+    raise ConfigError("--workdir is empty: name the folder of a run")
   experiment = experiment_of(experiment, workdir)
   if os.path.exists(os.path.join(out, "config.json")):
     raise ConfigError(f"{out} holds a model already: name another folder")

@@ -28,6 +28,7 @@ def train(
   quiet: bool = False,
   trackers: Sequence[str] = (),
   tracker_project: str = "grpo_jax",
+  tracker_group: str = "",
 ) -> None:
   """Runs or resumes the experiment in `workdir`, or a population of it.
 
@@ -62,7 +63,8 @@ def train(
         "--profile, --inject_fault and --tolerate_save_failures are of a run by itself: not of a"
         " population"
       )
-    told: dict[str, Any] = {"stages": stages, "tracking": Tracking(trackers, tracker_project)}
+    tracking = Tracking(trackers, tracker_project, tracker_group)
+    told: dict[str, Any] = {"stages": stages, "tracking": tracking}
     names = list(experiment.stages)
     made = make_view(view, say, str(workdir), names, quiet=quiet)
     with contextlib.closing(made) as told["view"]:
@@ -149,9 +151,9 @@ def sweep(
   file, chosen = config_file(argv)
   file = ":".join([str(file), *chosen])
   options = Options(experiment=experiment, file=file, overrides=overrides(argv), **asked)
-  in_one_line(lambda: check_trackers(Tracking(options.tracker)))  # before any trial fails for it
   if launcher == "slurm":
     raise SystemExit(in_one_line(lambda: submit(options, slurm, dry_run, say)))
+  in_one_line(lambda: check_trackers(Tracking(options.tracker)))  # before any trial fails for it
   raise SystemExit(in_one_line(lambda: run(options, say)))
 
 

@@ -57,7 +57,7 @@ def run_population(
       f"config.population.size={len(own)} is of parallel.mode='single' or 'mesh' and one process"
     )
   workdir, view = os.path.abspath(workdir), view or Plain(say)
-  tracking = dataclasses.replace(tracking, group=os.path.basename(workdir))
+  tracking = dataclasses.replace(tracking, group=tracking.group or os.path.basename(workdir))
   check_trackers(tracking)
   with claim(workdir, experiment), stopping.watching() as asked:
     policy = load_policy(experiment) if experiment.model.weights else None

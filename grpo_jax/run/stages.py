@@ -83,7 +83,8 @@ class Stages:
       resumed = self.done > 0 and index == at
       if index < at or (name not in chosen and not resumed):
         continue
-      params = self._stage(index, name, stage, params, step if resumed else 0)
+      later = name != chosen[-1]
+      params = self._stage(index, name, stage, params, step if resumed else 0, later)
 
   def _check_place(self, name: str, step: int, chosen: Sequence[str]) -> None:
     """Refuses to leave a stage that is not at its end, and to go back to an earlier one."""
@@ -98,8 +99,10 @@ class Stages:
         f"{asked}: this run is past it, in {name!r}: name that or a later one, or another --workdir"
       )
 
-  def _stage(self, index: int, name: str, stage: Stage, params: Params, step: int) -> Params:
-    """One stage, from `step` on: parameters of the policy -> parameters of the policy."""
+  def _stage(
+    self, index: int, name: str, stage: Stage, params: Params, step: int, later: bool
+  ) -> Params:
+    """One stage, from `step` on: the policy -> that which a later stage, if there is one, takes."""
     own = self.setting.task if stage.task is None else tasks.build(stage.task)
     for line in () if stage.task is None else own.notes:
       self.say(f"{name}: {line}")
@@ -124,7 +127,7 @@ class Stages:
     state, step = course.run(), course.step
     if step < stage.steps:
       self.say(f"{name}: ends after step {step} of {stage.steps}, as its stop rule says")
-    if index + 1 == len(self.config.stages) and runner.finish is None and not stage.stop.patience:
+    if not later and runner.finish is None and not stage.stop.patience:
       return params  # no one asks for what it has trained: with adapters, a policy of each member
     self.last = devices.first(state)
     trained = self._trained(runner, stage, state)

@@ -1,4 +1,4 @@
-"""What is told of a population: all that the first member says, and of each what is new."""
+"""What is told of a population: what the first member says but for its end, and each one's row."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -78,7 +78,7 @@ class MemberView:
     self._view.member(number, stage, step, steps, figures)
 
   def closing(self, text: str) -> None:
-    """The last lines of a member are not those of the population, whose table has all."""
+    """The last lines of a member are in its log: those of the population are its table."""
     self._log.closing(text)
 
   def close(self) -> None:

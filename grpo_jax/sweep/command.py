@@ -1,5 +1,6 @@
 """Command lines: what is passed on to every trial, and the command of one run."""
 
+import os
 import re
 import shlex
 import sys
@@ -33,6 +34,11 @@ def tracking(options: Options) -> tuple[str, ...]:
   return f"--tracker={','.join(options.tracker)}", f"--tracker_project={options.tracker_project}"
 
 
+def _group(options: Options) -> tuple[str, ...]:
+  name = os.path.basename(os.path.abspath(options.workdir))
+  return (f"--tracker_group={name}",) if options.tracker else ()
+
+
 def train_command(options: Options, values: Mapping[str, Any], seed: int, folder: str) -> list[str]:
   """What runs one seed of a trial in `folder`."""
   fields = {path: value for path, value in values.items() if path != "seed"} | {"seed": seed}
@@ -44,6 +50,7 @@ def train_command(options: Options, values: Mapping[str, Any], seed: int, folder
     *(f"--config.{path}={value}" for path, value in fields.items()),
     f"--workdir={folder}",
     *tracking(options),
+    *_group(options),
   ]
 
 

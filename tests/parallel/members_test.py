@@ -140,6 +140,34 @@ def test_when_the_meeting_ends_all_who_wait_are_told(monkeypatch):
   assert len(told) == 2
 
 
+def test_a_program_is_compiled_once_for_the_first_step_and_all_later_ones(monkeypatch):
+  """A state that is placed is bound to a device, as one is that a program has returned."""
+  programs, compile_ = [], Joined._compile
+
+  def noted(*args):
+    programs.append(compile_(*args))
+    return programs[-1]
+
+  monkeypatch.setattr(Joined, "_compile", noted)
+  base = {"w": jnp.ones(3)}
+
+  def life(member):
+    update = member.program(
+      lambda _: lambda state: (state.replace(params=state.params + state.frozen["w"]), 0.0),
+      *(None,),
+      name="update",
+      donate=(0,),
+    )
+    state = member.replicate(
+      TrainState(jnp.int32(0), jnp.full(3, member.index, jnp.float32), None, base)
+    )
+    for _ in range(3):
+      state, _ = update(state)
+
+  assert live(2, life) == [None, None]
+  assert [program._cache_size() for program in programs] == [1]
+
+
 def test_what_is_frozen_stays_one_array():
   """Beside the state, in one copy, whatever is done to the state."""
   base = {"w": jnp.ones((3, 3))}
@@ -154,10 +182,11 @@ def test_what_is_frozen_stays_one_array():
     state = member.replicate(state)
     for _ in range(2):
       state, _ = update(state, np.float32(1))
-    assert state.frozen["w"] is base["w"]
-    return float(np.asarray(state.params["a"]))
+    return float(np.asarray(state.params["a"])), id(state.frozen["w"])
 
-  assert live(3, life) == [20, 21, 22]
+  values, frozen = zip(*live(3, life), strict=True)
+  assert values == (20, 21, 22)
+  assert len(set(frozen)) == 1
 
 
 def test_the_predicate_of_a_loop_is_each_members_own():

@@ -72,6 +72,7 @@ def test_flags_on_what_is_told_reach_the_run(monkeypatch):
   train, found = importlib.import_module("experiments.train"), {}
   monkeypatch.setattr(launch, "train", lambda *_, **own: found.update(own))
   flags = ["--quiet", "--view=plain", "--tracker=wandb,mlflow", "--tracker_project=mine"]
+  flags.append("--tracker_group=ours")
   arguments.parse_flags(["train", f"--config={_FILE}", *flags])
   train.main([])
   assert found == {
@@ -79,6 +80,7 @@ def test_flags_on_what_is_told_reach_the_run(monkeypatch):
     "view": "plain",
     "trackers": ["wandb", "mlflow"],
     "tracker_project": "mine",
+    "tracker_group": "ours",
   }
 
 
@@ -97,6 +99,11 @@ def test_a_quiet_run_says_its_warnings_and_its_end(capsys, monkeypatch, tmp_path
 
 
 def test_an_unknown_tracker_is_one_line(capsys, tmp_path):
-  own = {"trackers": ["wandd"]}
-  assert _stopped(lambda: launch.train(tiny_arithmetic.get_config(), str(tmp_path), **own)) == 2
+  own, experiment = {"trackers": ["wandd"]}, tiny_arithmetic.get_config()
+  assert _stopped(lambda: launch.train(experiment, str(tmp_path), **own)) == 2
   assert "did you mean 'wandb'" in capsys.readouterr().err
+  asked = {"workdir": str(tmp_path / "sweep"), "tracker": ["wandd"]}
+  command = ["sweep", "--config=experiments/configs/tiny_arithmetic.py"]
+  assert _stopped(lambda: launch.sweep(experiment, command, asked)) == 2
+  assert "did you mean 'wandb'" in capsys.readouterr().err
+  assert not (tmp_path / "sweep").exists()

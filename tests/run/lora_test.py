@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from grpo_jax import config, weights
+from grpo_jax.run import stages
 from grpo_jax.run.checkpoint import Checkpointer
 from grpo_jax.run.export import export
 from grpo_jax.run.policy import load_policy
@@ -58,8 +59,12 @@ def test_every_field_is_read(name, tmp_path):
   assert runs[0].shape != runs[1].shape or np.abs(runs[0] - runs[1]).max() > 1e-4
 
 
-def test_the_reference_is_the_base_and_no_second_model(tmp_path):
-  """Against itself the KL is exactly 0, and it grows from there; nothing else is kept for it."""
+def test_the_reference_is_the_base_and_no_second_model(tmp_path, monkeypatch):
+  """Against itself the KL is exactly 0, and it grows from there; nothing else is kept for it.
+
+  Nor is a policy merged where no stage follows.
+  """
+  monkeypatch.setattr(stages, "merged_policy", None)
   small.run({"grpo": small._grpo(lora=_LORA, loss=_KL)}, tmp_path)
   found = _figures(tmp_path, "policy/kl_ref")
   assert found[0] == pytest.approx(0, abs=1e-9)
@@ -164,6 +169,8 @@ def test_an_adapter_is_exported_alone(tmp_path):
     "adapter_config.json",
     "adapter_model.safetensors",
   ]
+  with pytest.raises(config.ConfigError, match="--workdir is empty"):
+    export(own, "", str(tmp_path / "none"))
   with pytest.raises(config.ConfigError, match=r"before any step \(start\)"):
     export(own, str(tmp_path / "run"), str(tmp_path / "none"), "start", adapter=True)
   with pytest.raises(weights.WeightsError, match="is there already"):

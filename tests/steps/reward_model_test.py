@@ -81,7 +81,6 @@ def test_the_update_is_the_gradient_of_the_mean_loss():
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=3e-6), gradient, expected)
 
 
-@pytest.mark.slow
 def test_micro_batches_and_devices_change_nothing():
   whole, figures = _update()
   cases = [{"micro_batches": 2}, {"micro_batches": 4}]

@@ -27,5 +27,8 @@ def test_a_command_can_be_pasted():
 def test_runs_are_tracked_as_the_sweep_says():
   tracked = options("w", tracker=["wandb", "trackio"], tracker_project="mine")
   command = train_command(tracked, {}, 0, "a")
-  assert command[-2:] == ["--tracker=wandb,trackio", "--tracker_project=mine"]
+  assert command[-3:] == [
+    *("--tracker=wandb,trackio", "--tracker_project=mine"),
+    "--tracker_group=w",
+  ]
   assert not [word for word in train_command(options("w"), {}, 0, "a") if "tracker" in word]

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,13 +21,15 @@ from grpo_jax.run.trackers.tracker import About, Begin
 _PATIENCE, _HASTE = 60.0, 3.0
 # Which runs of the trackers a run folder goes on with.
 _KNOWN = "trackers.json"
+# Folders of a trial's runs, and of a population's.
+_ALIKE = re.compile(r"(seed|member)-\d+")
 # By the name of the package, which is that of the extra too.
 _BEGIN: dict[str, Begin] = {"mlflow": mlflow.Run, "trackio": trackio.Run, "wandb": wandb.Run}
 
 
 @dataclasses.dataclass(frozen=True)
 class Tracking:
-  """What is asked for: names of trackers, their project, a group for members of a population."""
+  """What is asked for: names of trackers, their project, a group of runs that belong together."""
 
   names: Sequence[str] = ()
   project: str = "grpo_jax"
@@ -92,7 +95,7 @@ def start_trackers(
   if not tracking.names:
     return Trackers()
   config = _flat(json.loads(json.dumps(dataclasses.asdict(experiment))))
-  about = About(tracking.project, os.path.basename(workdir), tracking.group, workdir, config)
+  about = About(tracking.project, _name(workdir), tracking.group, workdir, config)
   known, couriers = _read(workdir), []
   for name in dict.fromkeys(tracking.names):
     try:
@@ -105,6 +108,12 @@ def start_trackers(
     couriers.append(Courier(name, tracker, warn))
   _write(workdir, known, warn)
   return Trackers(couriers, experiment.steps_before())
+
+
+def _name(workdir: str) -> str:
+  """The folder's, with the one above where many are named alike: 0007/seed-0."""
+  above, name = os.path.split(workdir)
+  return f"{os.path.basename(above)}/{name}" if _ALIKE.fullmatch(name) else name
 
 
 def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:

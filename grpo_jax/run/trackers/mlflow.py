@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from grpo_jax.run.trackers.tracker import About
@@ -14,6 +14,8 @@ from grpo_jax.run.trackers.tracker import About
 _PARAMS, _LONGEST = 100, 6000
 # Members of a population begin at once, each in its thread: one makes the store and the experiment.
 _BEGINNING = threading.Lock()
+# Trials of a sweep do in processes: who finds the store half made by another asks again.
+_TRIES, _PAUSE_S = 3, 2.0
 
 
 class Run:
@@ -25,9 +27,9 @@ class Run:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
+    self._metric = Metric
     with _BEGINNING:
-      self._client, self._metric = MlflowClient(), Metric
-      number = "" if known else _experiment(self._client, about.project)
+      self._client, number = _begun(MlflowClient, "" if known else about.project)
     if known:
       self.known = known
       self._client.update_run(known, status="RUNNING")
@@ -45,6 +47,19 @@ class Run:
 
   def close(self, *, whole: bool) -> None:
     self._client.set_terminated(self.known, "FINISHED" if whole else "KILLED")
+
+
+def _begun(make: Callable[[], Any], project: str) -> tuple[Any, str]:
+  """A client of the store, and the number of the project's experiment where one is named."""
+  for left in reversed(range(_TRIES)):
+    try:
+      client = make()
+      return client, _experiment(client, project) if project else ""
+    except Exception:
+      if not left:
+        raise
+      time.sleep(_PAUSE_S)
+  raise AssertionError
 
 
 def _experiment(client: Any, name: str) -> str:

@@ -90,6 +90,13 @@ def test_a_run_is_known_by_its_folder_and_has_every_field(tmp_path, store):
   assert store.ends == [False]
 
 
+def test_a_trials_run_is_known_by_its_trial_too(tmp_path, store):
+  folder = tmp_path / "trials" / "0007" / "seed-0"
+  folder.mkdir(parents=True)
+  _writer(folder, tracking=Tracking(["wandb"])).close(whole=True)
+  assert store.about["run-0"].name == "0007/seed-0"
+
+
 def test_a_resumed_run_goes_on_with_the_same(tmp_path, store):
   """What is taken again is given again: a tracker may have lost the last seconds before a kill."""
   first = _writer(tmp_path)
