@@ -2,7 +2,7 @@ r"""Talks to a checkpoint in the terminal, token by token.
 
 python -m experiments.generate --workdir=runs/addition
 python -m experiments.generate --config=experiments/configs/smollm2_addition.py   # before training
-python -m experiments.generate --workdir=runs/addition --prompt='12 + 30 ='       # one answer
+python -m experiments.generate --workdir=runs/addition --prompt='What is 12 + 30?'   # one answer
 
 /help lists commands; Ctrl-C stops an answer, Ctrl-D ends.
 """

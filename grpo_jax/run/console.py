@@ -1,8 +1,11 @@
 """The lines a person sees while a run goes on: plain text, as good in a file as in a terminal."""
 
 import math
+import os
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,6 +128,10 @@ def closing(
   ends: accuracy before and after; None where no policy was evaluated. picture, page: files that
   were written.
   """
+  folder = shlex.quote(workdir)
+  then = [f"{python()} -m experiments.evaluate --workdir={folder}"] if ends else []
+  if shutil.which("tensorboard"):
+    then.append(f"tensorboard --logdir {folder}")
   lines = [
     "",
     *([f"held-out accuracy {ends[0]:.3f} -> {ends[1]:.3f}"] if ends else []),
@@ -132,14 +139,18 @@ def closing(
     *([f"learning curve    {picture}"] if picture else []),
     *([f"report            {page}"] if page else []),
     f"samples           {workdir}/samples.jsonl",
-    f"next              tensorboard --logdir {shlex.quote(workdir)}",
-    *(
-      [f"                  python -m experiments.evaluate --workdir={shlex.quote(workdir)}"]
-      if ends
-      else []
-    ),
+    *(f"{'' if at else 'next':<18}{line}" for at, line in enumerate(then)),
   ]
   return "\n".join(lines)
+
+
+def python() -> str:
+  """What to type for the interpreter of this process: its name where that is the one found."""
+  found, own = shutil.which("python"), sys.executable
+  if found and os.path.abspath(found) == os.path.abspath(own):
+    return "python"
+  below = os.path.relpath(own)
+  return shlex.quote(own if below.startswith("..") else below)
 
 
 def shown(text: str, longest: int = _LONGEST) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import shlex
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from grpo_jax.config import ConfigError, Experiment
 from grpo_jax.parallel import Meeting, Member, make_devices, processes
 from grpo_jax.parallel.meeting import StoppedError
 from grpo_jax.run import stopping
+from grpo_jax.run.console import python
 from grpo_jax.run.loop import Shared, run
 from grpo_jax.run.members import Result, make_members, table, varied_fields, write_results
 from grpo_jax.run.policy import Policy, load_policy
@@ -76,7 +78,7 @@ def run_population(
   write_results(workdir, own, results)
   for line in table(experiment.population, own, results):
     view.closing(line)
-  view.closing(f"next              python -m experiments.report {workdir}")
+  view.closing(f"next              {python()} -m experiments.report {shlex.quote(workdir)}")
   if all(result.reason for result in results):
     raise RuntimeError(f"all {len(own)} members have failed, the first: {results[0].reason}")
   return results

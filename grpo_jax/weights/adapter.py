@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from grpo_jax.config import Architecture, LoRA
-from grpo_jax.weights.errors import WeightsError, extra
+from grpo_jax.weights.errors import WeightsError
+from grpo_jax.weights.export import write_tensors
 from grpo_jax.weights.families import tensor_names
 from grpo_jax.weights.files import file_shape, layer_shapes
 
@@ -25,15 +26,12 @@ def save_adapter(
   Raises:
     WeightsError: the folder holds an adapter.
   """
-  with extra("safetensors"):
-    from safetensors.numpy import save_file
   described = os.path.join(folder, "adapter_config.json")
   if os.path.exists(described):
     raise WeightsError(f"{described} is there already: name another folder")
   os.makedirs(folder, exist_ok=True)
-  temporary = os.path.join(folder, "adapter_model.safetensors.tmp")
-  save_file(_tensors(architecture, adapters["layers"], lora), temporary, metadata={"format": "pt"})
-  os.replace(temporary, os.path.join(folder, "adapter_model.safetensors"))
+  path = os.path.join(folder, "adapter_model.safetensors")
+  write_tensors(path, _tensors(architecture, adapters["layers"], lora))
   with open(described, "w", encoding="utf-8") as file:
     json.dump(_describe(architecture, lora, base), file, indent=2)
 

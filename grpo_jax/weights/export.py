@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,12 @@ def save(
   Raises:
     WeightsError: the folder holds the index of another model, or no family fits the architecture.
   """
-  with extra("safetensors"):
-    from safetensors.numpy import save_file
   described = describe(architecture)
   index = os.path.join(folder, "model.safetensors.index.json")
   if os.path.exists(index):
     raise WeightsError(f"{index} is there already: save into a folder without a sharded model")
   os.makedirs(folder, exist_ok=True)
-  temporary = os.path.join(folder, "model.safetensors.tmp")
-  save_file(_tensors(architecture, params), temporary, metadata={"format": "pt"})
-  os.replace(temporary, os.path.join(folder, "model.safetensors"))
+  write_tensors(os.path.join(folder, "model.safetensors"), _tensors(architecture, params))
   stops = list(tokenizer.stop_ids)
   files = tokenizer.files() | {
     "generation_config.json": json.dumps({"eos_token_id": stops}, indent=2),
@@ -44,6 +41,18 @@ def save(
     os.remove(template)  # of an export before this one
   for name, text in files.items():
     _write(os.path.join(folder, name), text)
+
+
+def write_tensors(path: str, tensors: dict[str, np.ndarray]) -> None:
+  """A safetensors file, whole or not at all, of the mode that new files have."""
+  with extra("safetensors"):
+    from safetensors.numpy import save_file
+  temporary = path + ".tmp"
+  with open(temporary, "wb") as file:
+    mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+  save_file(tensors, temporary, metadata={"format": "pt"})
+  os.chmod(temporary, mode)  # safetensors leaves it to its owner alone
+  os.replace(temporary, path)
 
 
 def _tensors(a: Architecture, params: dict[str, Any]) -> dict[str, np.ndarray]:

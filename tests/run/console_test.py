@@ -1,6 +1,7 @@
 """What a person sees: plain text on a line of its own, whatever a model wrote."""
 
 import math
+import os
 import re
 import unicodedata
 
@@ -135,14 +136,28 @@ def test_durations(seconds, text):
   assert console.duration(seconds) == text
 
 
-def test_the_end_says_how_it_went_and_where_it_is():
+def test_the_end_says_how_it_went_and_where_it_is(monkeypatch):
+  monkeypatch.setattr(console.shutil, "which", lambda name: f"/bin/{name}")
+  monkeypatch.setattr(console.sys, "executable", "/bin/python")
   text = console.closing("runs/a", (0.1234, 0.9), "runs/a/learning_curve.png")
   assert "held-out accuracy 0.123 -> 0.900" in text
   assert "runs/a/learning_curve.png" in text
   assert "runs/a/samples.jsonl" in text
-  assert "tensorboard --logdir runs/a" in text
+  assert "next              python -m experiments.evaluate --workdir=runs/a\n" in text
+  assert "                  tensorboard --logdir runs/a" in text
   assert "--logdir 'my runs/a'" in console.closing("my runs/a", (0.1, 0.9), None)
   assert "learning curve" not in console.closing("runs/a", None, None)
+  monkeypatch.setattr(console.shutil, "which", lambda name: None)
+  assert "tensorboard" not in console.closing("runs/a", (0.1, 0.9), None)
+
+
+def test_the_interpreter_is_named_as_it_can_be_typed(monkeypatch):
+  """Beside an environment that is not activated `python` is another, or none."""
+  monkeypatch.setattr(console.shutil, "which", lambda name: "/usr/bin/python")
+  monkeypatch.setattr(console.sys, "executable", os.path.abspath(".venv/bin/python"))
+  assert console.python() == ".venv/bin/python"
+  monkeypatch.setattr(console.sys, "executable", "/opt/my env/bin/python")
+  assert console.python() == "'/opt/my env/bin/python'"
 
 
 def test_an_evaluation_on_a_line():

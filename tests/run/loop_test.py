@@ -103,7 +103,7 @@ def test_a_run_leaves_its_files(uninterrupted):
   assert record["config"]["stages"]["grpo"]["rollout"]["group_size"] == 4
   assert {"versions", "devices", "git_commit"} <= record.keys()
   assert "held-out accuracy" in result.stdout
-  assert "tensorboard --logdir" in result.stdout
+  assert "-m experiments.evaluate --workdir=" in result.stdout
 
 
 def test_every_step_is_written_once(uninterrupted):

@@ -91,6 +91,7 @@ def test_only_named_files_are_written(tmp_path):
   described = json.loads((tmp_path / "config.json").read_text())
   assert described["architectures"] == ["Qwen3ForCausalLM"]
   assert described["eos_token_id"] == 2
+  assert len({os.stat(tmp_path / name).st_mode for name in os.listdir(tmp_path)}) == 1
 
 
 def test_an_export_replaces_the_one_before(tmp_path):
