@@ -5,7 +5,8 @@ const DASHES = ["", "7 4", "2 3", "9 3 2 3", "1 5", "12 4"];
 const LEFT = 52,
   RIGHT = 14,
   TOP = 20,
-  BOTTOM = 26;
+  BOTTOM = 26,
+  DOT = 4; // of the first and the last point as much as of the others
 
 /** A panel's place in the page: its caption, legend and an empty drawing. */
 function place(panel, data, large) {
@@ -58,11 +59,11 @@ function redraw(chart, view) {
   svg.append(...grid(panel, x, y, low, high, view, width, height));
   svg.append(...marks(data, x, view, width, height, large));
   const lines = draw("svg", {
-    x: LEFT,
+    x: LEFT - DOT,
     y: 0,
-    width: width - LEFT - RIGHT,
+    width: width - LEFT - RIGHT + 2 * DOT,
     height,
-    viewBox: `${LEFT} 0 ${width - LEFT - RIGHT} ${height}`,
+    viewBox: `${LEFT - DOT} 0 ${width - LEFT - RIGHT + 2 * DOT} ${height}`,
   });
   const order = [...panel.series].reverse(); // the first on top, single steps below all
   for (const one of [...order.filter(one => one.faint), ...order.filter(one => !one.faint)])
@@ -114,14 +115,18 @@ function marks(data, x, view, width, height, large) {
     if (large && to > from && x(to) - x(from) > 7 * stage.name.length)
       nodes.push(draw("text", {class: "stage-name", x: x(from) + 4, y: 13}, stage.name));
   }
+  let before = -Infinity,
+    row = 0;
   data.warnings.forEach((warning, at) => {
     if (!inside(warning.x)) return;
+    row = x(warning.x) - before < 26 ? row + 1 : 0; // else one number would be on the other
+    before = x(warning.x);
     nodes.push(upright(warning.x, "warning-line" + (data.chosen === at ? " chosen" : "")));
     if (large)
       nodes.push(
         draw(
           "text",
-          {class: "warning-name", x: x(warning.x), y: TOP + 11, "text-anchor": "end", dx: -3},
+          {class: "warning-name", x: before, y: TOP + 11 + 13 * row, "text-anchor": "end", dx: -3},
           "▲" + (at + 1),
         ),
       );
