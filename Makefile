@@ -88,7 +88,7 @@ bench: setup model .venv-trl/.ready .venv-tunix/.ready  ## W1 to W5 beside TRL a
 	@touch $@
 
 test: setup  ## Lint, types, tests
-	@$(MAKE) --no-print-directory -j 3 model lint .libtpu/.ready
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j 3) model lint .libtpu/.ready
 	PYTHONPATH=.libtpu $(RUN) -m pytest $(SHARED)
 
 test-slow: setup model gemma  ## The tests that take minutes
