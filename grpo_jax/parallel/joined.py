@@ -92,9 +92,8 @@ class Joined:
     A program's results are bound as soon as one of its arguments is, and for bound arguments jit
     compiles again: so all that is placed is bound from the first step on.
     """
-    if self._device is None or getattr(leaf, "committed", False):
-      return leaf
-    return jax.device_put(leaf, self._device)
+    bound = isinstance(leaf, jax.Array) and leaf.committed and leaf.devices() == {self._device}
+    return leaf if bound or self._device is None else jax.device_put(leaf, self._device)
 
   def _compile(
     self, request: Request, structure: Any, parted: list, donated: list, alone: bool

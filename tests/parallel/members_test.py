@@ -13,6 +13,7 @@ from grpo_jax.parallel.joined import Joined
 from grpo_jax.parallel.lanes import Lane
 from grpo_jax.parallel.meeting import StoppedError
 from grpo_jax.types import TrainState
+from tests.parallel.compiled import note_programs
 
 
 def live(size, life, vary=None, together=None, **_):
@@ -142,14 +143,7 @@ def test_when_the_meeting_ends_all_who_wait_are_told(monkeypatch):
 
 def test_a_program_is_compiled_once_for_the_first_step_and_all_later_ones(monkeypatch):
   """A state that is placed is bound to a device, as one is that a program has returned."""
-  programs, compile_ = [], Joined._compile
-
-  def noted(*args):
-    programs.append(compile_(*args))
-    return programs[-1]
-
-  monkeypatch.setattr(Joined, "_compile", noted)
-  base = {"w": jnp.ones(3)}
+  programs, base = note_programs(monkeypatch), {"w": jnp.ones(3)}
 
   def life(member):
     update = member.program(
@@ -182,6 +176,7 @@ def test_what_is_frozen_stays_one_array():
     state = member.replicate(state)
     for _ in range(2):
       state, _ = update(state, np.float32(1))
+    assert state.frozen["w"].unsafe_buffer_pointer() == base["w"].unsafe_buffer_pointer()
     return float(np.asarray(state.params["a"])), id(state.frozen["w"])
 
   values, frozen = zip(*live(3, life), strict=True)

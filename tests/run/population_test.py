@@ -18,6 +18,7 @@ from grpo_jax.parallel.joined import Joined
 from grpo_jax.run import loop
 from grpo_jax.run.members import make_members, set_population
 from grpo_jax.run.population import run_population
+from tests.parallel.compiled import note_programs
 from tests.run import stages_test as small
 from tests.weights.helpers import DATA
 
@@ -25,17 +26,12 @@ from tests.weights.helpers import DATA
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch):
   """A first step's arrays are what later ones are, to jit: typed, and committed to a device."""
-  made, compile_ = [], Joined._compile
-
-  def noted(*args):
-    made.append(compile_(*args))
-    return made[-1]
-
-  monkeypatch.setattr(Joined, "_compile", noted)
+  made = note_programs(monkeypatch)
   yield
   assert [program.__name__ for program in made if program._cache_size() > 1] == []
 
 
+_LORA = config.LoRA(rank=2)
 _LOSS = config.LossConfig(kl_coefficient=0.1, entropy_coefficient=0.01)
 
 
@@ -106,7 +102,7 @@ def test_each_member_is_the_run_that_it_would_be_alone(devices, together, tmp_pa
   )
   results, said = _run(own, tmp_path / "all")
   assert not any(result.reason for result in results)
-  _assert_alone(own, tmp_path / "all", tmp_path, members=[2])
+  _assert_alone(own, tmp_path / "all", tmp_path, members=[1, 2])
   table = said.split("member ")[-1].splitlines()
   assert [line.split()[:3] for line in table[1:4]] == [
     ["0", "0", "0.01"],
@@ -240,8 +236,7 @@ def test_adapters_over_one_base(tmp_path, monkeypatch):
     return found
 
   monkeypatch.setattr(Meeting, "once", noted)
-  lora = config.LoRA(rank=2)
-  stages = {"grpo": _grpo(steps=2, lora=lora)}
+  stages = {"grpo": _grpo(steps=2, lora=_LORA)}
   own = _population(stages, every=0, together=2, stages__grpo__optimizer__lr=(1e-2, 5e-3))
   own.model = config.Model(weights=os.path.join(DATA, "llama"))
   own.task = config.Addition(low=0, high=9)
@@ -303,6 +298,27 @@ def test_a_population_that_was_killed_goes_on(tmp_path, monkeypatch):
     left, right = (tmp_path / part / f"member-{index:03d}" for part in ("whole", "parts"))
     assert _figures(left) == _figures(right)
     np.testing.assert_array_equal(small.params(left), small.params(right))
+
+
+@pytest.mark.slow
+def test_members_that_go_on_are_on_the_device_that_they_were_on(tmp_path, monkeypatch):
+  """A checkpoint is read onto the first device; adapters are of the base that their device has."""
+  placed, committed = set(), Joined._committed
+
+  def noted(joined, leaf):
+    found = committed(joined, leaf)
+    placed.add((joined._device, *found.devices()))
+    return found
+
+  monkeypatch.setattr(Joined, "_committed", noted)
+  for folder, parts in (("whole", [()]), ("parts", [("sft",), ()])):
+    for stages in parts:
+      own = _population({"sft": small._sft(steps=2), "grpo": _grpo(steps=2, lora=_LORA)}, devices=2)
+      _run(own, tmp_path / folder, stages=stages)
+  assert placed == {(device, device) for device in jax.local_devices()[:2]}
+  for index in range(2):
+    left, right = (tmp_path / part / f"member-{index:03d}" for part in ("whole", "parts"))
+    assert _figures(left) == _figures(right)
 
 
 def test_members_without_a_seed_of_their_own_have_the_next_ones():

@@ -96,7 +96,16 @@ def test_the_policy_moved():
   )
 
 
-def test_prompts_without_signal_are_left_out_and_still_counted():
+@pytest.mark.parametrize(
+  ("parts", "devices"),
+  [
+    pytest.param(1, None, marks=pytest.mark.slow),
+    pytest.param(2, None, marks=pytest.mark.slow),
+    (4, None),
+    (1, Devices(4, "d")),
+  ],
+)
+def test_prompts_without_signal_are_left_out_and_still_counted(parts, devices):
   """Pitfalls 7 and 10: their gradient is exactly zero, their tokens stay in the denominator.
 
   Every preset in invariance_test.py, on a toy; here the decoder itself.
@@ -104,9 +113,8 @@ def test_prompts_without_signal_are_left_out_and_still_counted():
   advantages = np.array([[0, 0, 0], [1, -1, 0], [0, 0, 0], [0.5, 0.5, -1]])
   batch, loss = _batch(advantages=advantages), LossConfig(aggregation="token_mean")
   expected = _direct(batch, loss)
-  for parts, devices in [(4, None), (1, Devices(4, "d"))]:
-    params, _ = _update(batch, loss, parts, devices)
-    _assert_close(expected, params)
+  params, _ = _update(batch, loss, parts, devices)
+  _assert_close(expected, params)
 
 
 @pytest.mark.fault(17)

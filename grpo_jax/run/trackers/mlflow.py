@@ -1,5 +1,6 @@
 """A run of MLflow, in the store that MLFLOW_TRACKING_URI names."""
 
+import contextlib
 import json
 import os
 import re
@@ -51,15 +52,16 @@ class Run:
 
 def _begun(make: Callable[[], Any], project: str) -> tuple[Any, str]:
   """A client of the store, and the number of the project's experiment where one is named."""
-  for left in reversed(range(_TRIES)):
-    try:
-      client = make()
-      return client, _experiment(client, project) if project else ""
-    except Exception:
-      if not left:
-        raise
-      time.sleep(_PAUSE_S)
-  raise AssertionError
+  for _ in range(_TRIES - 1):
+    with contextlib.suppress(Exception):
+      return _client(make, project)
+    time.sleep(_PAUSE_S)
+  return _client(make, project)
+
+
+def _client(make: Callable[[], Any], project: str) -> tuple[Any, str]:
+  client = make()
+  return client, _experiment(client, project) if project else ""
 
 
 def _experiment(client: Any, name: str) -> str:

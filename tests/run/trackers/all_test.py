@@ -280,6 +280,25 @@ def test_members_that_begin_at_once_share_an_experiment_of_mlflow(monkeypatch):
   assert _Server.runs == ["7"] * 4
 
 
+@pytest.mark.parametrize("fails", [1, 3])
+def test_a_store_of_mlflow_that_is_half_made_is_asked_again(fails, monkeypatch):
+  """By another process, as trials of a sweep begin at once; one that stays broken is an error."""
+  left = [OSError("no such table")] * fails
+
+  def make():
+    if left:
+      raise left.pop()
+    return _Server()
+
+  monkeypatch.setattr(_Server, "names", {"project": "7"})
+  monkeypatch.setattr(mlflow, "_PAUSE_S", 0.0)
+  if fails == 1:
+    assert mlflow._begun(make, "project")[1] == "7"
+  else:
+    with pytest.raises(OSError, match="no such table"):
+      mlflow._begun(make, "project")
+
+
 def test_an_experiment_of_mlflow_that_another_process_has_made_meanwhile_is_found(monkeypatch):
   class Late(_Server):
     def get_experiment_by_name(self, name):
